@@ -1,0 +1,111 @@
+"""Fixed feature extractors: pictures in, feature vectors out, for `metrics`.
+
+The course's own extractor is a small convolutional network trained to read every attribute
+of the avatars (recipes/train_avatar_encoder.py). It is shipped, so that sets of faces can be
+compared offline. Distances on it are this course's own numbers, not comparable with published
+ones: those use the Inception network of the original FID, and only there is that name right.
+"""
+
+import functools
+
+import keras
+import numpy as np
+
+from course_lib import checkpoints
+from course_lib.networks import encoder
+from course_lib.runtime import DATA_DIR
+
+AVATAR_ENCODER = DATA_DIR / "checkpoints" / "avatar_encoder.npz"
+IMAGE_SIZE = 64  # side of the images that the avatar encoder reads
+
+
+def resize(images, size):
+    """Return images resized as every extractor of this room expects them.
+
+    The protocol: bilinear, with antialiasing when shrinking, on float values in [-1, 1],
+    never rounded to integers in between. Another protocol gives other distances.
+
+    Args:
+        images: float (count, height, width, channels).
+        size: side of the square result.
+
+    Returns:
+        float32 array (count, size, size, channels).
+    """
+    images = np.asarray(images, "float32")
+    if images.shape[1:3] == (size, size):
+        return images
+    resized = keras.ops.image.resize(
+        images, (size, size), "bilinear", antialias=True, data_format="channels_last"
+    )
+    return keras.ops.convert_to_numpy(resized)
+
+
+@functools.cache
+def avatar_encoder():
+    """Return the shipped extractor, loaded once and frozen.
+
+    Returns:
+        keras.Model as built by `networks.encoder.encoder`, with one head per avatar attribute.
+
+    Raises:
+        FileNotFoundError, course_lib.checkpoints.CorruptCheckpointError: if the shipped file
+            is missing or damaged.
+    """
+    heads = checkpoints.read_provenance(AVATAR_ENCODER)["heads"]
+    model = encoder.encoder(IMAGE_SIZE, heads)
+    checkpoints.load_weights(model, AVATAR_ENCODER)
+    model.trainable = False
+    return model
+
+
+def extract(images, *, batch_size=256):
+    """Return the avatar encoder's feature vectors of images of any size.
+
+    Args:
+        images: float array (count, height, width, 1 or 3) in [-1, 1]; grey is repeated
+            into three channels.
+        batch_size: images per pass.
+
+    Returns:
+        float32 array (count, 256), at least 0.
+
+    Raises:
+        ValueError: on another shape or on values outside [-1, 1].
+    """
+    return _encode(images, batch_size)["features"]
+
+
+def predict_attributes(images, *, batch_size=256):
+    """Return the attribute values that the avatar encoder reads from images.
+
+    Args and errors as in `extract`.
+
+    Returns:
+        dict of attribute name -> int64 array (count,), codes as in `avatars.ATTRIBUTES`.
+    """
+    logits = _encode(images, batch_size)
+    return {name: values.argmax(axis=1) for name, values in logits.items() if name != "features"}
+
+
+def _encode(images, batch_size):
+    """Run the encoder over images in fixed-size batches: one compilation, bounded memory."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
+        raise ValueError(
+            f"expected images of shape (count, height, width, 1 or 3), got {images.shape}."
+        )
+    if not (images.min() >= -1.001 and images.max() <= 1.001):
+        raise ValueError(
+            f"expected values in [-1, 1], got [{images.min():.4g}, {images.max():.4g}]; convert "
+            "pixels with course_lib.datasets.images.to_float."
+        )
+    batches = []
+    for start in range(0, len(images), batch_size):
+        batch = resize(images[start : start + batch_size], IMAGE_SIZE)
+        filler = batch_size - len(batch)
+        batch = np.pad(batch, ((0, filler), (0, 0), (0, 0), (0, 0)))
+        batch = np.repeat(batch, 3, axis=-1) if batch.shape[-1] == 1 else batch
+        outputs = avatar_encoder().predict_on_batch(batch)
+        batches.append({name: values[: batch_size - filler] for name, values in outputs.items()})
+    return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}

@@ -1,0 +1,308 @@
+"""Distances between two sets of images, from their features; NumPy float64 throughout.
+
+Features are arrays (count, width) of one fixed extractor; these functions do not know which
+one, so write its name beside every number. Only a Fréchet distance on the Inception features
+of the original FID network is called FID. All memory beyond the inputs is bounded: pairs of
+images are visited in blocks.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+_BLOCK = 2**22  # pairs of images at a time: 32 MiB of float64
+
+
+def _check_features(name_a, features_a, name_b, features_b, *, rows=2):
+    """Return both arrays in float64, or say what is wrong with them."""
+    arrays = []
+    for name, features in ((name_a, features_a), (name_b, features_b)):
+        array = np.asarray(features)
+        if array.ndim != 2 or array.dtype.kind != "f":
+            raise ValueError(
+                f"{name} must be a float array (count, width), got shape {array.shape} and dtype "
+                f"{array.dtype}: one row of features per image."
+            )
+        if len(array) < rows:
+            raise ValueError(f"{name} has shape {array.shape}; at least {rows} rows are needed.")
+        if not np.isfinite(array).all():
+            bad = np.count_nonzero(~np.isfinite(array).all(axis=1))
+            raise ValueError(
+                f"{name} of shape {array.shape} has NaN or infinity in {bad} rows: the images or "
+                "the extractor are broken."
+            )
+        arrays.append(array.astype("float64"))
+    if arrays[0].shape[1] != arrays[1].shape[1]:
+        raise ValueError(
+            f"{name_a} and {name_b} must have the same width, got shapes {arrays[0].shape} and "
+            f"{arrays[1].shape}: use one extractor for both."
+        )
+    return arrays
+
+
+def frechet_distance(features_a, features_b):
+    r"""Return the Fréchet distance of the Gaussians fitted to two sets of features.
+
+    $$d^2 = \lVert\mu_a-\mu_b\rVert^2
+          + \operatorname{tr}\bigl(\Sigma_a+\Sigma_b-2(\Sigma_a\Sigma_b)^{1/2}\bigr)$$
+
+    Covariances are the unbiased ones (divided by N - 1, as `np.cov`). The value is biased
+    upwards, about as 1 / N: compare only sets of equal size, and give the size.
+
+    The trace of the root is the sum of the singular values of $R_a R_b^T$, where $R$ is the
+    triangular factor of the centred features over $\sqrt{N-1}$. So no matrix root is taken,
+    nothing turns complex, and sets with fewer rows than columns need no special care.
+
+    Args:
+        features_a, features_b: float arrays (count, width), at least 2 rows each.
+
+    Returns:
+        Python float, in squared feature units, at least 0; 0 for equal sets (to rounding),
+        |d|^2 for a set moved by d.
+
+    Raises:
+        ValueError: for another shape or dtype, NaN or infinity, or unequal widths.
+
+    Source: Dowson and Landau 1982; as a measure of GANs, Heusel et al. 2017, eq. 6,
+        https://arxiv.org/abs/1706.08500.
+    """
+    features_a, features_b = _check_features("features_a", features_a, "features_b", features_b)
+    mean_a, mean_b = features_a.mean(axis=0), features_b.mean(axis=0)
+    factor_a = linalg.qr((features_a - mean_a) / np.sqrt(len(features_a) - 1), mode="r")[0]
+    factor_b = linalg.qr((features_b - mean_b) / np.sqrt(len(features_b) - 1), mode="r")[0]
+    width = features_a.shape[1]
+    root = linalg.svdvals(factor_a[:width] @ factor_b[:width].T).sum()
+    distance = np.square(mean_a - mean_b).sum()
+    distance += np.square(factor_a).sum() + np.square(factor_b).sum() - 2 * root
+    return max(float(distance), 0.0)  # equal sets can round to -1e-15
+
+
+def kernel_distance(features_a, features_b):
+    r"""Return the unbiased squared maximum mean discrepancy with the cubic kernel.
+
+    $$\frac{1}{m(m-1)}\sum_{i\ne j}k(a_i,a_j) + \frac{1}{n(n-1)}\sum_{i\ne j}k(b_i,b_j)
+      - \frac{2}{mn}\sum_{i,j}k(a_i,b_j),\quad k(x,y)=(x\cdot y/d+1)^3$$
+
+    with d the width. Unbiased: for two samples of one distribution the mean over many draws
+    is 0 for every sample size, so single values can be negative.
+
+    Args:
+        features_a, features_b: float arrays (count, width), at least 2 rows each.
+
+    Returns:
+        Python float; 0 is the expectation for equal distributions.
+
+    Raises:
+        ValueError: for another shape or dtype, NaN or infinity, or unequal widths.
+
+    Source: Gretton et al. 2012, eq. 3, https://jmlr.org/papers/v13/gretton12a.html; with this
+        kernel Bińkowski et al. 2018, section 4, https://arxiv.org/abs/1801.01401.
+    """
+    a, b = _check_features("features_a", features_a, "features_b", features_b)
+    within_a = (_kernel_sum(a, a) - _kernel_diagonal_sum(a)) / (len(a) * (len(a) - 1))
+    within_b = (_kernel_sum(b, b) - _kernel_diagonal_sum(b)) / (len(b) * (len(b) - 1))
+    between = _kernel_sum(a, b) / (len(a) * len(b))
+    return float(within_a + within_b - 2 * between)
+
+
+def _blocks(count, columns):
+    """Yield slices of `count` rows, each about _BLOCK pairs with `columns` columns."""
+    rows = max(1, _BLOCK // columns)
+    for start in range(0, count, rows):
+        yield slice(start, min(start + rows, count))
+
+
+def _cubic_kernel(products, width):
+    base = products / width + 1
+    return base * base * base  # `** 3` calls pow: several times slower
+
+
+def _kernel_sum(a, b):
+    rows_at_a_time = _blocks(len(a), len(b))
+    return sum(_cubic_kernel(a[rows] @ b.T, a.shape[1]).sum() for rows in rows_at_a_time)
+
+
+def _kernel_diagonal_sum(a):
+    return _cubic_kernel(np.square(a).sum(axis=1), a.shape[1]).sum()
+
+
+class KernelDistance(NamedTuple):
+    """A kernel distance and how far chance may have moved it."""
+
+    value: float
+    standard_error: float
+
+
+def kernel_distance_with_error(features_a, features_b, *, subsets=10, seed=0):
+    """Return the mean of `kernel_distance` over disjoint subsets, with its standard error.
+
+    Both sets are shuffled and cut into equal parts. The parts share no image, so their spread
+    over the root of their number is an honest standard error; the overlapping subsets of
+    other protocols (such as 100 times 1,000 images) make it look smaller than it is.
+
+    Args:
+        features_a, features_b: float arrays (count, width), at least 2 rows per subset.
+        subsets: number of parts, at least 2; a remainder of rows is left out.
+        seed: int, for the shuffling.
+
+    Returns:
+        `KernelDistance` (value, standard_error), Python floats.
+
+    Raises:
+        ValueError: as `kernel_distance`, or for too many or fewer than 2 subsets.
+    """
+    if subsets < 2:
+        raise ValueError(f"subsets must be at least 2 to show a spread, got {subsets}.")
+    features_a, features_b = _check_features(
+        "features_a", features_a, "features_b", features_b, rows=2 * subsets
+    )
+    generator = np.random.default_rng(seed)
+    parts_a = _disjoint_parts(features_a, subsets, generator)
+    parts_b = _disjoint_parts(features_b, subsets, generator)
+    values = [kernel_distance(a, b) for a, b in zip(parts_a, parts_b, strict=True)]
+    return KernelDistance(
+        float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    )
+
+
+def _disjoint_parts(features, parts, generator):
+    order = generator.permutation(len(features))[: len(features) // parts * parts]
+    return features[order].reshape(parts, -1, features.shape[1])
+
+
+class PrecisionRecall(NamedTuple):
+    """Quality (how many generated images look real) and variety (how many real ones are met)."""
+
+    precision: float
+    recall: float
+
+
+def precision_recall(real, fake, k=3):
+    """Return precision and recall of generated features against real ones.
+
+    A set covers the union of balls around its points, each as large as the distance to the
+    point's k-th nearest neighbour in the same set, itself not counted. Precision is the share
+    of generated points that the real set covers, recall the share of real points that the
+    generated set covers. Both grow with k and depend on the counts: use equal ones.
+
+    Args:
+        real, fake: float arrays (count, width), at least k + 1 rows each.
+        k: which neighbour sets the size of a ball, at least 1.
+
+    Returns:
+        `PrecisionRecall` (precision, recall), Python floats in [0, 1].
+
+    Raises:
+        ValueError: for k below 1, too few rows, or what `frechet_distance` refuses.
+
+    Source: Kynkäänniemi et al. 2019, eq. 1 and 2, https://arxiv.org/abs/1904.06991.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}.")
+    real, fake = _check_features("real", real, "fake", fake, rows=k + 1)
+    centre = real.mean(axis=0)  # small coordinates: differences of squares lose fewer digits
+    real, fake = real - centre, fake - centre
+    real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
+    real_is_met = np.zeros(len(real), bool)
+    covered = 0
+    for rows in _blocks(len(fake), len(real)):
+        distances = _squared_distances(fake[rows], real)
+        covered += (distances <= real_radii).any(axis=1).sum()
+        real_is_met |= (distances <= fake_radii[rows, None]).any(axis=0)
+    return PrecisionRecall(float(covered / len(fake)), float(real_is_met.mean()))
+
+
+def _squared_distances(a, b):
+    scale = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)
+    distances = scale - 2 * (a @ b.T)
+    # What is left of equal points is rounding; a copied image is at distance 0 exactly.
+    return np.where(distances > 1e-13 * scale, distances, 0.0)
+
+
+def _squared_radii(points, k):
+    """Return each point's squared distance to its k-th neighbour, itself not counted."""
+    radii = [
+        np.partition(_squared_distances(points[rows], points), k, axis=1)[:, k]  # 0 is itself
+        for rows in _blocks(len(points), len(points))
+    ]
+    return np.concatenate(radii) * (1 + 1e-10)  # a tie counts as covered, however it rounds
+
+
+class ModeCoverage(NamedTuple):
+    """How the classes of generated images compare with the classes they should have."""
+
+    covered: int
+    reverse_kl: float
+    total_variation: float
+
+
+def mode_coverage(labels, classes, *, probabilities=None):
+    r"""Return how many classes the generated images reach, and how evenly.
+
+    $$\mathrm{KL}(p\Vert q)=\sum_c p_c\ln\frac{p_c}{q_c},\quad
+      \mathrm{TV}(p,q)=\tfrac12\sum_c|p_c-q_c|$$
+
+    where p is the share of generated images in class c and q the share expected there. A
+    generator that puts everything in one of n equal classes scores 1, ln n and 1 - 1/n.
+
+    Args:
+        labels: integer array (count,), class of each generated image in [0, classes), from
+            a classifier or from ground truth.
+        classes: number of classes.
+        probabilities: float array (classes,) of expected shares, all positive, summing to 1;
+            None is uniform.
+
+    Returns:
+        `ModeCoverage` (covered, reverse_kl, total_variation): classes with at least one
+        image, then nats, then a number in [0, 1]. Expect a reverse_kl of about
+        (classes - 1) / (2 count) by chance alone.
+
+    Raises:
+        ValueError: for labels out of range, of another shape or dtype, or probabilities that
+            are none.
+
+    Source: "reverse KL" after Lin et al. 2018 (PacGAN), section 4,
+        https://arxiv.org/abs/1712.04086.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) == 0:
+        raise ValueError(
+            f"labels must be integers of shape (count,), got shape {labels.shape} and dtype "
+            f"{labels.dtype}."
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"labels must be in [0, {classes}), got values from {labels.min()} to {labels.max()}."
+        )
+    expected = _expected_shares(classes, probabilities)
+    shares = np.bincount(labels, minlength=classes) / len(labels)
+    seen = shares > 0  # 0 ln 0 is 0
+    reverse_kl = (shares[seen] * np.log(shares[seen] / expected[seen])).sum()
+    total_variation = 0.5 * np.abs(shares - expected).sum()
+    return ModeCoverage(int(seen.sum()), float(reverse_kl), float(total_variation))
+
+
+def _expected_shares(classes, probabilities):
+    if probabilities is None:
+        return np.full(classes, 1 / classes)
+    expected = np.asarray(probabilities, "float64")
+    if expected.shape != (classes,) or not (expected > 0).all() or abs(expected.sum() - 1) > 1e-6:
+        raise ValueError(
+            f"probabilities must be {classes} positive numbers that sum to 1, got shape "
+            f"{expected.shape} with minimum {expected.min(initial=np.inf):.4g} and sum "
+            f"{expected.sum():.6g}."
+        )
+    return expected
+
+
+__all__ = [
+    "KernelDistance",
+    "ModeCoverage",
+    "PrecisionRecall",
+    "frechet_distance",
+    "kernel_distance",
+    "kernel_distance_with_error",
+    "mode_coverage",
+    "precision_recall",
+]

@@ -1,0 +1,161 @@
+"""Pictures of arrays: NumPy in, Matplotlib figure out.
+
+Nothing here trains, downloads or guesses. Images must be float32 in [-1, 1]; another range
+is an error, since a silent rescaling hides exactly the mistakes that a learner has to see.
+"""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+# Okabe and Ito's palette: distinguishable with every common form of colour blindness.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def image_grid(images, *, columns=None, title=None, captions=None, scale=1.0):
+    """Draw images side by side.
+
+    Args:
+        images: float array (count, height, width, 1 or 3) in [-1, 1].
+        columns: images per row; by default the grid is about twice as wide as high.
+        title: text above the grid: what the reader sees, and of which data.
+        captions: one short text per image, drawn below it.
+        scale: inches per image.
+
+    Returns:
+        matplotlib.figure.Figure.
+
+    Raises:
+        ValueError: on another shape, on values outside [-1, 1], and on a wrong number of captions.
+    """
+    images = _displayable(images)
+    columns = columns or max(1, round(math.sqrt(2 * len(images))))
+    rows = math.ceil(len(images) / columns)
+    if captions is not None and len(captions) != len(images):
+        raise ValueError(f"{len(images)} images need as many captions, got {len(captions)}.")
+    height = scale * rows * (1.0 if captions is None else 1.25)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(scale * columns, height), squeeze=False, layout="constrained"
+    )
+    for index, axis in enumerate(axes.flat):
+        axis.set_axis_off()
+        if index < len(images):
+            axis.imshow(images[index], interpolation="nearest")
+            if captions is not None:
+                axis.set_title(captions[index], fontsize=8, y=-0.25)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def image_rows(rows, *, title=None, scale=1.0):
+    """Draw named rows of images, for example real ones above generated ones.
+
+    Args:
+        rows: dict of label -> float array (count, height, width, 1 or 3) in [-1, 1]; the
+            counts may differ.
+        title: text above.
+        scale: inches per image.
+
+    Returns:
+        matplotlib.figure.Figure.
+
+    Raises:
+        ValueError: as `image_grid`.
+    """
+    rows = {label: _displayable(images) for label, images in rows.items()}
+    columns = max(len(images) for images in rows.values())
+    figure, axes = plt.subplots(
+        len(rows), 1, figsize=(scale * columns + 1.2, scale * len(rows)),
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for axis, (label, images) in zip(axes[:, 0], rows.items(), strict=True):
+        axis.imshow(np.concatenate(images, axis=1), interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+        axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def curves(series, *, x, xlabel, ylabel, title=None, guides=None):
+    """Draw named curves over one x axis, each with its own colour and line style.
+
+    Args:
+        series: dict of label -> array (points,).
+        x: array (points,), for example images seen.
+        xlabel, ylabel: axis labels, with units.
+        title: what the curves show.
+        guides: dict of label -> y value for dotted horizontal lines, for example 2 ln 2.
+
+    Returns:
+        matplotlib.figure.Figure.
+
+    Raises:
+        ValueError: if a curve and x differ in length.
+    """
+    figure, axis = plt.subplots(figsize=(6.5, 3.0), layout="constrained")
+    styles = ("-", "--", "-.", ":")
+    for index, (label, values) in enumerate(series.items()):
+        if len(values) != len(x):
+            raise ValueError(f"curve {label!r} has {len(values)} points but x has {len(x)}.")
+        color = COLORS[index % len(COLORS)]
+        axis.plot(x, values, styles[index % len(styles)], color=color, label=label, linewidth=1.5)
+    for label, value in (guides or {}).items():
+        axis.axhline(value, color="0.5", linestyle=":", linewidth=1)
+        axis.annotate(label, (1, value), xycoords=("axes fraction", "data"), fontsize=8,
+                      ha="right", va="bottom", color="0.35")  # fmt: skip
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axis.title.set_fontsize(10)
+    axis.legend(fontsize=8)
+    return figure
+
+
+def bars(values, *, ylabel, title=None, errors=None, guides=None):
+    """Draw one labelled bar per entry, with its number above it.
+
+    Args:
+        values: dict of label -> number.
+        ylabel: what the numbers are, with the unit.
+        title: what the bars show.
+        errors: dict of label -> half-length of the error bar.
+        guides: dict of label -> y value for dotted horizontal lines, such as a noise floor.
+
+    Returns:
+        matplotlib.figure.Figure.
+    """
+    figure, axis = plt.subplots(figsize=(1.2 + 1.1 * len(values), 3.0), layout="constrained")
+    deviations = None if errors is None else [errors[label] for label in values]
+    drawn = axis.bar(list(values), list(values.values()), yerr=deviations, capsize=3, width=0.6,
+                     color=[COLORS[i % len(COLORS)] for i in range(len(values))])  # fmt: skip
+    axis.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2)
+    for label, value in (guides or {}).items():
+        axis.axhline(value, color="0.3", linestyle=":", linewidth=1)
+        axis.annotate(f"{label}: {value:.2g}", (1, value), xycoords=("axes fraction", "data"),
+                      fontsize=8, ha="right", va="bottom")  # fmt: skip
+    axis.set(ylabel=ylabel, title=title)
+    axis.title.set_fontsize(10)
+    axis.margins(y=0.15)
+    return figure
+
+
+def _displayable(images):
+    """Return images as (count, height, width, 3) floats in [0, 1] for imshow, or raise."""
+    images = np.asarray(images, "float32")
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(
+            f"expected images of shape (count, height, width, 1 or 3), got {images.shape}."
+        )
+    low, high = float(images.min()), float(images.max())
+    if not (low >= -1.001 and high <= 1.001):  # written so that NaN fails as well
+        raise ValueError(
+            f"expected values in [-1, 1], got [{low:.4g}, {high:.4g}]; convert pixels with "
+            "course_lib.datasets.images.to_float, or give the generator a tanh output."
+        )
+    images = np.clip((images + 1) / 2, 0, 1)
+    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images

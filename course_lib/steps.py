@@ -1,0 +1,333 @@
+"""One compiled GAN update: discriminator, then generator, then the moving average."""
+
+import dataclasses
+import math
+import numbers
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from course_lib import losses
+
+
+@dataclasses.dataclass(frozen=True)
+class GanStepConfig:
+    """Numbers that define one update; a checkpoint stores them with the weights.
+
+    Attributes:
+        latent_dim: length of a latent vector, drawn from N(0, 1).
+        loss: family of adversarial loss, a key of `losses.FAMILIES`.
+        r1_gamma: adds r1_gamma / 2 times `losses.r1_penalty` (images in [-1, 1]); 0 is off.
+        r2_gamma: the same with `losses.r2_penalty`.
+        gradient_penalty_weight: adds this times `losses.gradient_penalty`; 10 in WGAN-GP.
+        penalty_share: the penalties are computed on the first ceil(share * batch) images
+            of a batch, which is shuffled: an unbiased and cheaper estimate of the same
+            expectation, with no jump every k-th step as in lazy regularisation.
+        ema_decay: per step; the average's half-life is ln 0.5 / ln ema_decay steps. 0
+            copies the generator.
+        discriminator_updates: n updates of D per update of G. A step then takes n * B
+            images, B for each update of D.
+
+    Raises:
+        ValueError: on a value outside its range, naming it.
+    """
+
+    latent_dim: int = 128
+    loss: str = "nonsaturating"
+    r1_gamma: float = 0.0
+    r2_gamma: float = 0.0
+    gradient_penalty_weight: float = 0.0
+    penalty_share: float = 1.0
+    ema_decay: float = 0.999
+    discriminator_updates: int = 1
+
+    def __post_init__(self):
+        if self.loss not in losses.FAMILIES:
+            raise ValueError(
+                f"loss must be one of {', '.join(losses.FAMILIES)}; got {self.loss!r}."
+            )
+        for name in ("latent_dim", "discriminator_updates"):
+            value = getattr(self, name)
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not whole or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        for name in ("r1_gamma", "r2_gamma", "gradient_penalty_weight"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be finite and at least 0 (0 is off), got {value!r}.")
+        if not 0 < self.penalty_share <= 1:
+            raise ValueError(f"penalty_share must be in (0, 1], got {self.penalty_share!r}.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be in [0, 1), got {self.ema_decay!r}.")
+
+    @property
+    def has_penalty(self):
+        """Whether any penalty has a weight other than 0."""
+        return bool(self.r1_gamma or self.r2_gamma or self.gradient_penalty_weight)
+
+
+@dataclasses.dataclass(frozen=True)
+class Gan:
+    """Everything one GAN update changes; build it with `Gan.create`.
+
+    Attributes:
+        generator: Keras model, latents (batch, latent_dim) -> images in [-1, 1].
+        discriminator: Keras model, images -> logits (batch, 1).
+        ema_generator: moving average of the generator; never trained, used for samples.
+        generator_optimizer, discriminator_optimizer: built Keras optimizers.
+        seed: `keras.random.SeedGenerator` of latents and interpolations; its `state`
+            belongs in a checkpoint.
+    """
+
+    generator: keras.Model
+    discriminator: keras.Model
+    ema_generator: keras.Model
+    generator_optimizer: keras.optimizers.Optimizer
+    discriminator_optimizer: keras.optimizers.Optimizer
+    seed: keras.random.SeedGenerator
+
+    @classmethod
+    def create(
+        cls, generator, discriminator, *, generator_optimizer, discriminator_optimizer, seed
+    ):
+        """Return a Gan with a cloned moving average and both optimizers built.
+
+        Args:
+            generator, discriminator: built functional or Sequential Keras models.
+            generator_optimizer, discriminator_optimizer: two fresh Keras optimizers. For
+                mixed_float16 wrap each in a `keras.optimizers.LossScaleOptimizer`.
+            seed: int, for the latents.
+
+        Raises:
+            ValueError: if the discriminator cannot read the generator's images, or an
+                optimizer is used twice.
+        """
+        made, read = generator.output_shape, discriminator.input_shape
+        if not tf.TensorShape(made).is_compatible_with(read):
+            raise ValueError(
+                f"The generator makes images of shape {made} but the discriminator reads {read}: "
+                "build both for the same image size."
+            )
+        _check_optimizers(generator_optimizer, discriminator_optimizer)
+        ema_generator = keras.models.clone_model(generator)
+        ema_generator.set_weights(generator.get_weights())
+        # Slots are created here: a compiled function may not create variables later.
+        generator_optimizer.build(generator.trainable_variables)
+        discriminator_optimizer.build(discriminator.trainable_variables)
+        return cls(
+            generator,
+            discriminator,
+            ema_generator,
+            generator_optimizer,
+            discriminator_optimizer,
+            keras.random.SeedGenerator(seed),
+        )
+
+    def objects(self):
+        """Return the dict of name -> object whose state a checkpoint must hold."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def _check_optimizers(generator_optimizer, discriminator_optimizer):
+    if generator_optimizer is discriminator_optimizer:
+        raise ValueError(
+            f"generator_optimizer and discriminator_optimizer are the same "
+            f"{type(generator_optimizer).__name__} object; its moments belong to one network: "
+            "create one optimizer for each."
+        )
+    for optimizer in (generator_optimizer, discriminator_optimizer):
+        if optimizer.built:
+            raise ValueError(
+                f"The {type(optimizer).__name__} named {optimizer.name!r} already belongs to "
+                "other weights: create a fresh optimizer."
+            )
+
+
+def make_gan_step(gan, config):
+    """Return the compiled update: real_images -> dict of float32 scalar metrics.
+
+    The update is alternating: discriminator (on generated images drawn outside its tape),
+    then generator (against the updated discriminator), then moving average. Trainable
+    weights are averaged; everything else of the generator (batch-norm statistics, seed
+    states) is copied. The step changes the objects in `gan`, nothing else.
+
+    Args:
+        gan: a `Gan`.
+        config: a `GanStepConfig`.
+
+    Returns:
+        `tf.function`. It takes real_images, float32 in [-1, 1], of shape (batch, height,
+        width, channels) or whatever the discriminator reads, with a fixed batch size (each
+        new size compiles again). Metrics, before any weighting and, with several
+        discriminator updates, of the last one: d_loss and g_loss (adversarial part),
+        real_logit and fake_logit (means of D), and r1, r2, gradient_penalty where they are
+        on. Under `tf.distribute` run its `python_function` in `strategy.run`: gradients
+        are averaged over replicas, metrics are those of one replica.
+
+    Raises:
+        ValueError: if the generator reads latents of another length than
+            `config.latent_dim`, or a penalty is on and the discriminator contains batch
+            normalisation or bilinear resizing. From the step: if the images have the wrong
+            dtype or shape, or their number does not divide by
+            `config.discriminator_updates`.
+    """
+    _check_gan_fits_config(gan, config)
+
+    def step(real_images):
+        _check_real_images(gan, config, real_images)
+        for chunk in tf.split(real_images, config.discriminator_updates):
+            metrics = _update_discriminator(gan, config, chunk)
+        metrics |= _update_generator(gan, config, chunk)
+        _update_average(gan, config)
+        return metrics
+
+    return tf.function(step, autograph=False)  # no Python branch depends on a tensor
+
+
+def _check_gan_fits_config(gan, config):
+    latent_shape = tuple(gan.generator.input_shape)[1:]
+    if latent_shape != (config.latent_dim,):
+        raise ValueError(
+            f"The generator reads latents of shape {latent_shape}, but latent_dim is "
+            f"{config.latent_dim}: make the two agree."
+        )
+    if not config.has_penalty:
+        return
+    for layer in gan.discriminator._flatten_layers():  # Keras has no public walk
+        if isinstance(layer, keras.layers.BatchNormalization):
+            raise ValueError(
+                f"The discriminator contains the batch normalisation layer {layer.name!r}. It "
+                "mixes the images of a batch, so a gradient penalty per image has no meaning: "
+                "use LayerNormalization or none, or set the penalties to 0."
+            )
+        if getattr(layer, "interpolation", None) == "bilinear":
+            raise ValueError(
+                f"The discriminator contains the bilinear layer {layer.name!r}. TensorFlow has "
+                "no second derivative of it and would train on a part of the penalty without "
+                "a word: use average pooling or strided convolutions, or set the penalties to 0."
+            )
+
+
+def _check_real_images(gan, config, real_images):
+    if real_images.dtype != tf.float32:
+        raise ValueError(
+            f"real_images must be float32 in [-1, 1], got {real_images.dtype.name}; "
+            "convert pixels with course_lib.datasets.images.to_float."
+        )
+    read = tf.TensorShape(gan.discriminator.input_shape)
+    if real_images.shape[0] is None or not real_images.shape.is_compatible_with(read):
+        raise ValueError(
+            f"real_images has shape {tuple(real_images.shape)}, but the discriminator reads "
+            f"{tuple(read)}, in batches of a fixed size."
+        )
+    if real_images.shape[0] % config.discriminator_updates:
+        raise ValueError(
+            f"A batch of {real_images.shape[0]} images does not divide into "
+            f"discriminator_updates={config.discriminator_updates} equal parts."
+        )
+
+
+def _draw_fake_images(gan, config, count):
+    latents = keras.random.normal((count, config.latent_dim), seed=gan.seed)
+    return ops.cast(gan.generator(latents, training=True), "float32")
+
+
+def _penalties(gan, config, real_images, fake_images):
+    """Return name -> (weight, value) of the penalties whose weight is not 0."""
+    # The small constant undoes rounding: 0.07 * 100 is a little more than 7.
+    count = math.ceil(config.penalty_share * real_images.shape[0] - 1e-9)
+    real_images, fake_images = real_images[:count], fake_images[:count]
+    critic, penalties = gan.discriminator, {}
+    if config.r1_gamma:
+        penalties["r1"] = (config.r1_gamma / 2, losses.r1_penalty(critic, real_images))
+    if config.r2_gamma:
+        penalties["r2"] = (config.r2_gamma / 2, losses.r2_penalty(critic, fake_images))
+    if config.gradient_penalty_weight:
+        penalties["gradient_penalty"] = (
+            config.gradient_penalty_weight,
+            losses.gradient_penalty(critic, real_images, fake_images, gan.seed),
+        )
+    return penalties
+
+
+def _update_discriminator(gan, config, real_images):
+    discriminator_loss, _ = losses.FAMILIES[config.loss]
+    fake_images = _draw_fake_images(gan, config, real_images.shape[0])  # outside the tape
+    with tf.GradientTape() as tape:
+        real_logits = ops.cast(gan.discriminator(real_images, training=True), "float32")
+        fake_logits = ops.cast(gan.discriminator(fake_images, training=True), "float32")
+        adversarial = discriminator_loss(real_logits, fake_logits)
+        penalties = _penalties(gan, config, real_images, fake_images)
+        loss = adversarial + sum(weight * value for weight, value in penalties.values())
+        loss = _scale(gan.discriminator_optimizer, loss)
+    _descend(tape, loss, gan.discriminator, gan.discriminator_optimizer)
+    return {
+        "d_loss": adversarial,
+        "real_logit": ops.mean(real_logits),
+        "fake_logit": ops.mean(fake_logits),
+    } | {name: value for name, (_, value) in penalties.items()}
+
+
+def _update_generator(gan, config, real_images):
+    _, generator_loss = losses.FAMILIES[config.loss]
+    with tf.GradientTape() as tape:
+        fake_images = _draw_fake_images(gan, config, real_images.shape[0])
+        fake_logits = gan.discriminator(fake_images, training=True)
+        if config.loss == "relativistic":
+            real_logits = gan.discriminator(real_images, training=True)
+            adversarial = generator_loss(real_logits, fake_logits)
+        else:
+            adversarial = generator_loss(fake_logits)
+        loss = _scale(gan.generator_optimizer, adversarial)
+    _descend(tape, loss, gan.generator, gan.generator_optimizer)
+    return {"g_loss": adversarial}
+
+
+def _scale(optimizer, loss):
+    """Return the loss to differentiate: per replica, and scaled for float16."""
+    # Keras optimizers sum gradients over replicas; the mean is wanted.
+    return optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def _descend(tape, loss, model, optimizer):
+    weights = model.trainable_variables
+    optimizer.apply(tape.gradient(loss, weights), weights)
+
+
+def _update_average(gan, config):
+    pairs = zip(gan.ema_generator.variables, gan.generator.variables, strict=True)
+    for average, value in pairs:
+        if value.trainable:
+            average.assign(value + config.ema_decay * (average - value))
+        else:
+            average.assign(value)
+
+
+def sample(generator, count, *, latent_dim, seed, batch_size=64):
+    """Return generated images, the same ones for the same weights and seed.
+
+    Args:
+        generator: Keras model, latents (batch, latent_dim) -> images.
+        count: number of images, at least 1.
+        latent_dim: length of a latent vector, drawn from N(0, 1).
+        seed: int. The latents depend on it and `count` only, not on `batch_size`.
+        batch_size: images per pass; every pass has this size, so that the generator is
+            compiled once.
+
+    Returns:
+        float32 array of shape (count, height, width, channels), in inference mode.
+
+    Raises:
+        ValueError: if count or batch_size is below 1.
+    """
+    if count < 1 or batch_size < 1:
+        raise ValueError(f"count and batch_size must be at least 1, got {count} and {batch_size}.")
+    latents = ops.convert_to_numpy(keras.random.normal((count, latent_dim), seed=seed))
+    padded = np.pad(latents, ((0, -count % batch_size), (0, 0)))
+    images = generator.predict(padded, batch_size=batch_size, verbose=0)
+    return images[:count].astype("float32")
+
+
+__all__ = ["Gan", "GanStepConfig", "make_gan_step", "sample"]
