@@ -6,16 +6,11 @@ compared offline. Distances on it are this course's own numbers, not comparable 
 ones: those use the Inception network of the original FID, and only there is that name right.
 """
 
-import functools
-
 import keras
 import numpy as np
 
-from course_lib import checkpoints
-from course_lib.networks import encoder
-from course_lib.runtime import DATA_DIR
+from course_lib import shipped
 
-AVATAR_ENCODER = DATA_DIR / "checkpoints" / "avatar_encoder.npz"
 IMAGE_SIZE = 64  # side of the images that the avatar encoder reads
 
 
@@ -41,24 +36,6 @@ def resize(images, size):
     return keras.ops.convert_to_numpy(resized)
 
 
-@functools.cache
-def avatar_encoder():
-    """Return the shipped extractor, loaded once and frozen.
-
-    Returns:
-        keras.Model as built by `networks.encoder.encoder`, with one head per avatar attribute.
-
-    Raises:
-        FileNotFoundError, course_lib.checkpoints.CorruptCheckpointError: if the shipped file
-            is missing or damaged.
-    """
-    heads = checkpoints.read_provenance(AVATAR_ENCODER)["heads"]
-    model = encoder.encoder(IMAGE_SIZE, heads)
-    checkpoints.load_weights(model, AVATAR_ENCODER)
-    model.trainable = False
-    return model
-
-
 def extract(images, *, batch_size=256):
     """Return the avatar encoder's feature vectors of images of any size.
 
@@ -72,6 +49,7 @@ def extract(images, *, batch_size=256):
 
     Raises:
         ValueError: on another shape or on values outside [-1, 1].
+        course_lib.checkpoints.CorruptCheckpointError: if the shipped weights are damaged.
     """
     return _encode(images, batch_size)["features"]
 
@@ -106,6 +84,6 @@ def _encode(images, batch_size):
         filler = batch_size - len(batch)
         batch = np.pad(batch, ((0, filler), (0, 0), (0, 0), (0, 0)))
         batch = np.repeat(batch, 3, axis=-1) if batch.shape[-1] == 1 else batch
-        outputs = avatar_encoder().predict_on_batch(batch)
+        outputs = shipped.load("avatar_encoder").predict_on_batch(batch)
         batches.append({name: values[: batch_size - filler] for name, values in outputs.items()})
     return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}

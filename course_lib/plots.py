@@ -30,7 +30,7 @@ def image_grid(images, *, columns=None, title=None, captions=None, scale=1.0):
     Raises:
         ValueError: on another shape, on values outside [-1, 1], and on a wrong number of captions.
     """
-    images = _displayable(images)
+    images = to_display(images)
     columns = columns or max(1, round(math.sqrt(2 * len(images))))
     rows = math.ceil(len(images) / columns)
     if captions is not None and len(captions) != len(images):
@@ -66,7 +66,7 @@ def image_rows(rows, *, title=None, scale=1.0):
     Raises:
         ValueError: as `image_grid`.
     """
-    rows = {label: _displayable(images) for label, images in rows.items()}
+    rows = {label: to_display(images) for label, images in rows.items()}
     columns = max(len(images) for images in rows.values())
     figure, axes = plt.subplots(
         len(rows), 1, figsize=(scale * columns + 1.2, scale * len(rows)),
@@ -144,8 +144,18 @@ def bars(values, *, ylabel, title=None, errors=None, guides=None):
     return figure
 
 
-def _displayable(images):
-    """Return images as (count, height, width, 3) floats in [0, 1] for imshow, or raise."""
+def to_display(images):
+    """Return images as RGB values for a screen.
+
+    Args:
+        images: float array (count, height, width, 1 or 3) in [-1, 1].
+
+    Returns:
+        float32 array (count, height, width, 3) in [0, 1]; grey is repeated.
+
+    Raises:
+        ValueError: on another shape or range, NaN included.
+    """
     images = np.asarray(images, "float32")
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
         raise ValueError(

@@ -204,7 +204,7 @@ def test_lfw_subset_holds_faces_first():
     black = (data.pixels == 0).mean((1, 2, 3))
     is_face = data.labels["object"] == 0
     assert data.classes["object"] == ("face", "background") and is_face.sum() == 80
-    assert is_face[:80].all() and black[is_face].mean() < 0.02 < 0.2 < black[~is_face].mean()
+    assert is_face[:80].all() and black[is_face].mean() < 0.02 < 0.1 < black[~is_face].mean()
 
 
 def test_sizes_are_resized_with_antialiasing_and_channels_kept():

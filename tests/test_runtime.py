@@ -196,32 +196,42 @@ def test_setup_seeds_python_numpy_and_keras(read_only_home):
     assert read_only_home["draws"] == pytest.approx(draws, abs=1e-7)
 
 
-LOGICAL_CPUS = """
+TWO_DEVICES = """
+import runpy
 import tensorflow as tf
 from course_lib import runtime
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 this = runtime.setup(deterministic=True)
 strategy = runtime.strategy()
-assert isinstance(strategy, tf.distribute.MirroredStrategy), strategy
-assert strategy.num_replicas_in_sync == 2 and this.deterministic and ", deterministic" in str(this)
+print("replicas:", type(strategy).__name__, strategy.num_replicas_in_sync)
+tf.random.set_seed(None)
 try:
-    tf.nn.experimental.stateless_dropout
     tf.random.uniform(())
-    with tf.GradientTape() as tape:
-        pass
-    tf.random.shuffle(tf.range(3))
-except RuntimeError:
-    pass
-from tensorflow.python.framework import config
-assert config.is_op_determinism_enabled()
-print("both")
+except RuntimeError as error:
+    print("unseeded:", "determinism" in str(error))
+runpy.run_module("course_lib", run_name="__main__")
 """
 
 
-def test_several_logical_devices_are_mirrored_and_determinism_is_switched_on(run_python):
-    done = run_python(LOGICAL_CPUS)
-    assert done.stdout.endswith("both\n"), done.stderr
+@pytest.fixture(scope="module")
+def two_devices(run_python):
+    """What a process with two logical CPUs printed, the report of `python -m course_lib` last."""
+    done = run_python(TWO_DEVICES, COURSE_SPEED="full", CUDA_VISIBLE_DEVICES="-1")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_several_logical_devices_are_mirrored(two_devices):
+    assert "replicas: MirroredStrategy 2" in two_devices
+
+
+def test_determinism_is_switched_on_and_said(two_devices):
+    assert "float32, seed 0, deterministic" in two_devices and "unseeded: True" in two_devices
+
+
+def test_the_command_prints_the_report(two_devices):
+    assert "Speed       full" in two_devices and "CUDA_VISIBLE_DEVICES hides" in two_devices
 
 
 def test_one_device_keeps_the_default_strategy():
@@ -434,10 +444,3 @@ def test_a_missing_list_of_sources_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(runtime, "DATA_DIR", tmp_path)
     with pytest.raises(FileNotFoundError, match="sources.toml is missing.*pip install -e"):
         runtime.data_sources()
-
-
-def test_the_command_prints_the_report_and_ends_well(run_python):
-    script = "import runpy; runpy.run_module('course_lib', run_name='__main__')"
-    done = run_python(script, COURSE_SPEED="full", CUDA_VISIBLE_DEVICES="-1")
-    assert done.returncode == 0 and done.stderr == ""
-    assert "Speed       full" in done.stdout and "CUDA_VISIBLE_DEVICES hides" in done.stdout

@@ -27,7 +27,7 @@ class Batches:
             yield images
 
 
-def matrix_step(width=256, layers=8):
+def matrix_step(width=256, layers=16):
     weights = [
         tf.Variable(tf.random.stateless_normal((width, width), (0, layer)))
         for layer in range(layers)
@@ -65,9 +65,11 @@ def fitted(step, state, steps, **options):
 def compare(title, step, state, *, steps, rounds):
     loops = {
         "bare loop": lambda: bare(step, steps),
-        "fit, no progress bar": lambda: fitted(step, state, steps, progress=False),
-        "fit": lambda: fitted(step, state, steps),
-        "fit, 50 reports, 20 checkpoints": lambda: saving(step, state, steps),
+        "fit, no bar, 1 report": lambda: fitted(
+            step, state, steps, progress=False, report_every=steps * BATCH
+        ),
+        "fit, bar, 1 report": lambda: fitted(step, state, steps, report_every=steps * BATCH),
+        "fit, bar, 50 reports": lambda: fitted(step, state, steps),
     }
     best = dict.fromkeys(loops, float("inf"))
     for _ in range(rounds):
@@ -75,21 +77,25 @@ def compare(title, step, state, *, steps, rounds):
             best[name] = min(best[name], loop())
     plain = best["bare loop"]
     for name, seconds in best.items():
-        cost = 1e6 * (seconds - plain) / steps
-        share = f" {100 * (seconds / plain - 1):+.2f} %" if title != "empty step" else ""
-        print(f"{title}: {name}: {1e3 * seconds / steps:.4f} ms, {cost:+.1f} us{share}")
+        cost, share = 1e6 * (seconds - plain) / steps, 100 * (seconds / plain - 1)
+        print(f"{title}: {name}: {1e3 * seconds / steps:.4f} ms ({cost:+.1f} us, {share:+.2f} %)")
 
 
-def saving(step, state, steps):
+def checkpoint_cost(steps=1000):
+    step, state = empty_step()
     with tempfile.TemporaryDirectory() as folder:
-        return fitted(step, state, steps, folder=folder, progress=False)
+        without = fitted(step, state, steps, progress=False)
+        with_20 = fitted(step, state, steps, progress=False, folder=folder)
+    print(f"one small checkpoint: {1e3 * (with_20 - without) / 20:.1f} ms")
 
 
-def main(steps=2000, rounds=20):
-    compare("empty step", *empty_step(), steps=steps, rounds=3)
+def main(steps=1000, rounds=15):
+    tf.config.threading.set_intra_op_parallelism_threads(1)  # less to wait for on a busy machine
+    compare("empty step", *empty_step(), steps=3 * steps, rounds=10)
     step, state = matrix_step()
     bare(step, 50)
     compare("1 ms step", step, state, steps=steps, rounds=rounds)
+    checkpoint_cost()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""Trained networks that come with the course, each with the facts of how it was made.
+
+A shipped network is an array file in data/checkpoints (`checkpoints`): weights, a checksum, and
+the provenance written by its recipe, which also says how to build the network.
+"""
+
+import functools
+
+import keras
+
+from course_lib import checkpoints
+from course_lib.networks import dcgan, encoder, residual
+from course_lib.runtime import DATA_DIR
+
+FOLDER = DATA_DIR / "checkpoints"
+BUILDERS = {
+    "encoder.encoder": encoder.encoder,
+    "dcgan.generator": dcgan.generator,
+    "residual.generator": residual.generator,
+}
+
+
+def names():
+    """Return the names of all shipped networks, sorted."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.npz")))
+
+
+def facts(name):
+    """Return the provenance of a shipped network: command, seed, commit, minutes, measures.
+
+    Raises:
+        ValueError: if no network of that name is shipped, naming those that are.
+        course_lib.checkpoints.CorruptCheckpointError: if its manifest is damaged.
+    """
+    if name not in names():
+        raise ValueError(f"no network {name!r} is shipped; there are: {', '.join(names())}.")
+    return checkpoints.read_provenance(FOLDER / f"{name}.npz")
+
+
+@functools.cache
+def load(name):
+    """Return a shipped network in float32, built once per process, verified and frozen.
+
+    Raises:
+        ValueError: if no network of that name is shipped, naming those that are.
+        course_lib.checkpoints.CorruptCheckpointError: if its file is damaged.
+    """
+    network = facts(name)["network"]
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # a measure must not depend on the learner's policy
+    try:
+        model = BUILDERS[network["builder"]](**network["arguments"])
+    finally:
+        keras.config.set_dtype_policy(policy)
+    checkpoints.load_weights(model, FOLDER / f"{name}.npz")
+    model.trainable = False
+    return model
+
+
+def save(model, name, *, builder, arguments, **measures):
+    """Write a trained network, with float16 weights, so that `load(name)` gives it back.
+
+    Args:
+        model: built Keras model.
+        name: name of the file in data/checkpoints.
+        builder: key of `BUILDERS`.
+        arguments: dict of JSON values; the builder called with them gives the architecture.
+        measures: further provenance, JSON values.
+
+    Raises:
+        ValueError: if the builder is unknown or a weight is not finite.
+    """
+    if builder not in BUILDERS:
+        raise ValueError(f"builder must be one of {', '.join(BUILDERS)}, got {builder!r}.")
+    provenance = {"network": {"builder": builder, "arguments": arguments}, **measures}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    checkpoints.save_weights(model, FOLDER / f"{name}.npz", dtype="float16", provenance=provenance)

@@ -1,0 +1,113 @@
+"""Notebooks in a real JupyterLab: a reader moves a slider with the keyboard and sees a new picture.
+
+Each test has its negative control: with everything taken off the slider, the same steps must fail.
+"""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+import slider_notebook
+from browser import jupyterlab
+from nbformat.v4 import new_code_cell
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+BROWSER = jupyterlab.find_browser()
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on PATH"),
+]
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+# A notebook, and the number of its slider and of its picture, from the top.
+PANELS = [("slider.ipynb", 0, 0), ("00_start_here.ipynb", 0, 0)]
+
+UNHOOK = """\
+from ipywidgets.widgets.widget import _instances
+for widget in _instances.values():
+    widget.unobserve_all()
+"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A running JupyterLab that shows copies: of each notebook, and of the same with dead sliders."""
+    notebooks, folder = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("lab")
+    slider_notebook.write(notebooks / "slider.ipynb")
+    for name, _, _ in PANELS:
+        path = notebooks / name
+        if (NOTEBOOKS / name).exists():
+            path.write_bytes((NOTEBOOKS / name).read_bytes())
+        if path.exists():
+            notebook = nbformat.read(path, as_version=4)
+            notebook.cells.append(new_code_cell(UNHOOK))
+            nbformat.write(notebook, notebooks / f"dead_{name}")
+    with jupyterlab.server(notebooks, folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        # Playwright's own list of flags has what the tests need; --no-sandbox is for root.
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=jupyterlab.FLAGS)
+        yield browser
+        browser.close()
+
+
+def _open(browser, address: str, name: str) -> jupyterlab.NotebookPage:
+    """The notebook, run from top to bottom in a window of its own."""
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    notebook = jupyterlab.NotebookPage(page, address.format(name))
+    notebook.run_all(seconds=120)
+    return notebook
+
+
+def _move(notebook: jupyterlab.NotebookPage, slider: int, picture: int, *, seconds: float) -> None:
+    """Moves the slider three steps by keyboard; each must bring a new picture."""
+    shown = notebook.picture(picture)
+    handle = notebook.slider(slider)
+    handle.focus()
+    for _ in range(3):
+        before, value = notebook.bytes_of(shown), handle.get_attribute("aria-valuenow")
+        handle.press("ArrowRight")
+        assert handle.get_attribute("aria-valuenow") != value
+        notebook.wait_for_new_bytes(shown, before, seconds=seconds)
+
+
+@pytest.mark.parametrize("name, slider, picture", PANELS)
+def test_a_slider_moved_by_keyboard_changes_the_picture(address, browser, name, slider, picture):
+    if name != "slider.ipynb" and not (NOTEBOOKS / name).exists():
+        pytest.skip(f"notebooks/{name} is not there yet")
+    notebook = _open(browser, address, name)
+    _move(notebook, slider, picture, seconds=20)
+    assert notebook.errors == []
+    assert notebook.page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    notebook.page.close()
+
+
+@pytest.mark.parametrize("name, slider, picture", PANELS)
+def test_the_same_steps_fail_where_the_slider_is_unhooked(address, browser, name, slider, picture):
+    if name != "slider.ipynb" and not (NOTEBOOKS / name).exists():
+        pytest.skip(f"notebooks/{name} is not there yet")
+    notebook = _open(browser, address, f"dead_{name}")
+    with pytest.raises(TimeoutError, match="the picture was the same for 3 s"):
+        _move(notebook, slider, picture, seconds=3)
+    notebook.page.close()
+
+
+def test_the_text_beside_the_picture_comes_from_the_kernel(address, browser):
+    notebook = _open(browser, address, "slider.ipynb")
+    notebook.slider().focus()
+    notebook.slider().press("ArrowRight")
+    notebook.page.get_by_text("painted 25", exact=True).wait_for(timeout=10_000)
+    notebook.page.close()
+
+
+def test_an_error_in_the_browser_is_seen(address, browser):
+    notebook = _open(browser, address, "slider.ipynb")
+    notebook.page.evaluate("console.error('ours')")
+    notebook.page.evaluate("setTimeout(() => { throw new Error('thrown') }, 0)")
+    notebook.page.wait_for_timeout(200)
+    assert [error.split()[0] for error in notebook.errors] == ["ours", "thrown"]
+    notebook.page.close()
