@@ -132,7 +132,7 @@ def least_squares_discriminator_loss(real_logits, fake_logits):
     Raises:
         ValueError: if the two shapes differ.
 
-    Source: Mao et al. 2017, eq. 2 and 9, https://arxiv.org/abs/1611.04076.
+    Source: Mao et al. 2017, eq. 2 with a = 0 and b = c = 1, https://arxiv.org/abs/1611.04076.
     """
     real_logits, fake_logits = _logit_pair(real_logits, fake_logits)
     return 0.5 * ops.mean(ops.square(real_logits - 1)) + 0.5 * ops.mean(ops.square(fake_logits))
@@ -141,7 +141,7 @@ def least_squares_discriminator_loss(real_logits, fake_logits):
 def least_squares_generator_loss(fake_logits):
     """Return E[(D(G(z)) - 1)^2] / 2, the LSGAN target c = 1; 1/2 where D answers 0.
 
-    Source: Mao et al. 2017, eq. 2 and 9, https://arxiv.org/abs/1611.04076.
+    Source: Mao et al. 2017, eq. 2 with a = 0 and b = c = 1, https://arxiv.org/abs/1611.04076.
     """
     (fake_logits,) = _widen(fake_logits)
     return 0.5 * ops.mean(ops.square(fake_logits - 1))
@@ -226,7 +226,7 @@ def relativistic_discriminator_loss(real_logits, fake_logits):
         ValueError: if the two shapes differ.
 
     Source: Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734; as used in R3GAN,
-        Huang et al. 2024, eq. 2, https://arxiv.org/abs/2501.05441.
+        Huang et al. 2024, section 2, https://arxiv.org/abs/2501.05441.
     """
     real_logits, fake_logits = _logit_pair(real_logits, fake_logits)
     return ops.mean(ops.softplus(fake_logits - real_logits))
@@ -288,7 +288,7 @@ def r1_penalty(discriminator, real_images):
     Raises:
         ValueError: if D's output does not depend on the images.
 
-    Source: Mescheder et al. 2018, eq. 9, https://arxiv.org/abs/1801.04406.
+    Source: Mescheder et al. 2018, section 4.1, https://arxiv.org/abs/1801.04406.
     """
     return ops.mean(_squared_gradient_norms(discriminator, ops.convert_to_tensor(real_images)))
 
@@ -296,7 +296,7 @@ def r1_penalty(discriminator, real_images):
 def r2_penalty(discriminator, fake_images):
     """Return E[||grad_x D(x)||^2] over generated images, without the gamma / 2 factor.
 
-    Args, returns, errors and source as in `r1_penalty` (there eq. 10). Draw `fake_images`
+    Args, returns, errors and source as in `r1_penalty`. Draw `fake_images`
     outside the discriminator's tape: the generator is fixed in this step.
     """
     return ops.mean(_squared_gradient_norms(discriminator, ops.convert_to_tensor(fake_images)))

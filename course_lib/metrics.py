@@ -50,9 +50,9 @@ def frechet_distance(features_a, features_b):
     Covariances are the unbiased ones (divided by N - 1, as `np.cov`). The value is biased
     upwards, about as 1 / N: compare only sets of equal size, and give the size.
 
-    The trace of the root is the sum of the singular values of $R_a R_b^T$, where $R$ is the
-    triangular factor of the centred features over $\sqrt{N-1}$. So no matrix root is taken,
-    nothing turns complex, and sets with fewer rows than columns need no special care.
+    The trace of the root is the sum of the singular values of $F_a F_b^T$, for any factor F
+    with $F^T F = \Sigma$. So no root of a product is taken, nothing turns complex, and sets
+    with fewer rows than columns are cheap and exact: there the centred rows are the factor.
 
     Args:
         features_a, features_b: float arrays (count, width), at least 2 rows each.
@@ -68,14 +68,23 @@ def frechet_distance(features_a, features_b):
         https://arxiv.org/abs/1706.08500.
     """
     features_a, features_b = _check_features("features_a", features_a, "features_b", features_b)
-    mean_a, mean_b = features_a.mean(axis=0), features_b.mean(axis=0)
-    factor_a = linalg.qr((features_a - mean_a) / np.sqrt(len(features_a) - 1), mode="r")[0]
-    factor_b = linalg.qr((features_b - mean_b) / np.sqrt(len(features_b) - 1), mode="r")[0]
-    width = features_a.shape[1]
-    root = linalg.svdvals(factor_a[:width] @ factor_b[:width].T).sum()
-    distance = np.square(mean_a - mean_b).sum()
-    distance += np.square(factor_a).sum() + np.square(factor_b).sum() - 2 * root
+    factor_a, factor_b = _covariance_factor(features_a), _covariance_factor(features_b)
+    distance = np.square(features_a.mean(axis=0) - features_b.mean(axis=0)).sum()
+    distance += np.square(factor_a).sum() + np.square(factor_b).sum()  # the two traces
+    distance -= 2 * linalg.svdvals(factor_a @ factor_b.T).sum()
     return max(float(distance), 0.0)  # equal sets can round to -1e-15
+
+
+def _covariance_factor(features):
+    """Return F of shape (at most width, width) with F^T F the unbiased covariance."""
+    count, width = features.shape
+    centred = (features - features.mean(axis=0)) / np.sqrt(count - 1)
+    if count <= width:
+        return centred
+    values, vectors = linalg.eigh(centred.T @ centred)
+    # Below this an eigenvalue is rounding, of either sign; its root would not be small.
+    values[values < width * np.finfo("float64").eps * values[-1]] = 0
+    return np.sqrt(values)[:, None] * vectors.T
 
 
 def kernel_distance(features_a, features_b):

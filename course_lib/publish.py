@@ -6,6 +6,7 @@ keeps a notebook from being published as it is; the tests run it on every notebo
 """
 
 import argparse
+import base64
 import copy
 import hashlib
 import json
@@ -44,6 +45,8 @@ LANGUAGE = {
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
+REAL_PEOPLE, RESULT = "real-people", "result-picture"  # tags of cells
+NOT_STORED = "A picture of real people: not stored. Run this cell to see it."
 # What TensorFlow's C++ parts write to stderr when they start, whatever the log level.
 START_UP_NOISE = re.compile(
     r"^(\d{4}-\d\d-\d\d .*(tensorflow|xla|cuda)/|[IWE]\d{4} \d\d:\d\d:\d\d"
@@ -79,8 +82,9 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     """Returns a copy without what differs from run to run or only means something to a kernel.
 
     Removed are the state and the views of widgets (without a kernel they show an error; the picture
-    beside them stays), times of execution, start-up noise, and all but the last state of progress
-    bars. The metadata of kernel and language are the same in every notebook.
+    beside them stays), times of execution, start-up noise, all but the last state of progress bars,
+    and the pictures of cells tagged "real-people". The metadata of kernel and language are the same
+    in every notebook.
     """
     result = copy.deepcopy(notebook)
     course = notebook.metadata.get("course", {})
@@ -92,7 +96,16 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type == "code":
             cell.outputs = _clean_outputs(cell.outputs)
+            if REAL_PEOPLE in cell.metadata.get("tags", []):
+                cell.outputs = [_without_pictures(output) for output in cell.outputs]
     return result
+
+
+def _without_pictures(output: NotebookNode) -> NotebookNode:
+    """Photographs of real people are nobody's to publish, nor what a network makes of a few."""
+    if not any(kind in output.get("data", {}) for kind in PICTURES):
+        return output
+    return nbformat.v4.new_output("display_data", {"text/plain": NOT_STORED})
 
 
 def _clean_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
@@ -303,23 +316,33 @@ def publish(path: Path, *, speed: str = "class") -> NotebookNode:
     ]
     if found:
         raise PublishError("\n".join(found))
-    _write(notebook, path)
+    nbformat.validate(notebook)
+    if picture := _result_picture(notebook):
+        figures = path.parent / "figures"
+        figures.mkdir(exist_ok=True)
+        _write(picture, figures / f"{path.stem}.png")
+    _write((nbformat.writes(notebook, version=4) + "\n").encode(), path)
     return notebook
 
 
-def _write(notebook: NotebookNode, path: Path) -> None:
+def _result_picture(notebook: NotebookNode) -> bytes | None:
+    """The picture of the cell tagged "result-picture", shown at the top and in the README."""
+    for _, cell in _cells(notebook, "code"):
+        if RESULT in cell.metadata.get("tags", []):
+            found = [output.get("data", {}).get("image/png") for output in cell.outputs]
+            return next((base64.b64decode(picture) for picture in found if picture), None)
+    return None
+
+
+def _write(content: bytes, path: Path) -> None:
     """Writes all or nothing: a crash leaves the old file."""
-    nbformat.validate(notebook)
-    text = nbformat.writes(notebook, version=4) + "\n"
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8", newline="\n"
-    ) as file:
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
         try:
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
             file.close()
-            os.chmod(file.name, path.stat().st_mode)
+            os.chmod(file.name, path.stat().st_mode if path.exists() else 0o644)
             os.replace(file.name, path)
         except BaseException:
             file.close()

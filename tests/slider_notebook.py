@@ -5,6 +5,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from course_lib import publish
+
 SOURCE = """\
 import io
 import ipywidgets
@@ -30,6 +32,6 @@ display(ipywidgets.VBox([slider, picture, status]))
 def write(path: Path) -> Path:
     """Writes the notebook, not run; returns its path."""
     cells = [new_markdown_cell("# A slider"), new_code_cell(SOURCE)]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    metadata = {"kernelspec": publish.KERNEL, "language_info": publish.LANGUAGE}
     nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
     return path

@@ -215,6 +215,15 @@ def test_a_full_disk_leaves_the_old_file_untouched(tmp_path):
         assert contents(tmp_path) == before
 
 
+def test_a_reader_of_the_old_file_is_not_disturbed(tmp_path):
+    write_arrays(tmp_path / "a.npz", ARRAYS)
+    old = (tmp_path / "a.npz").read_bytes()
+    with open(tmp_path / "a.npz", "rb") as reader:
+        write_arrays(tmp_path / "a.npz", {"x": np.zeros(3)})
+        assert reader.read() == old
+    assert list(read_arrays(tmp_path / "a.npz")[0]) == ["x"]
+
+
 def test_a_write_that_reads_back_different_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     write_arrays(path, ARRAYS)

@@ -169,6 +169,14 @@ def test_an_attribute_shows_where_it_belongs(changes, rows, columns):
     assert inside.mean() > 8 and inside.max() > 60
 
 
+@pytest.mark.parametrize(("name", "row", "column"), [("clothing", 62, 44), ("skin", 54, 32)])
+def test_colours_are_those_of_the_palette(name, row, column):
+    for value, color in avatars.PALETTES[name].items():
+        wanted = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)])
+        shown = _picture(**{name: value})[row, column]
+        assert np.all(np.abs(shown - wanted) < 5 + 0.2 * wanted), value
+
+
 def test_the_side_the_light_comes_from_is_the_brighter_one():
     def balance(light):
         face = _picture(light=light)[20:44, 16:48].mean(axis=(0, 2))

@@ -37,7 +37,7 @@ with checkpoints.locked(folder):
         print(number, flush=True)
 """
 
-# Dies without any cleaning up at the n-th call into the system during the third save.
+# Dies without any cleaning up at the n-th call into the system during a save.
 CRASHER = """
 import builtins, json, os, pathlib, sys, warnings
 import numpy as np
@@ -59,22 +59,22 @@ def die_at(count):
         setattr(os, name, dying(getattr(os, name)))
     builtins.open = dying(open)
 
-results = []
+before, results = int(sys.argv[2]), []
 while True:
     folder = pathlib.Path(sys.argv[1]) / str(len(results))
     folder.mkdir()
-    save(folder, 1), save(folder, 2)
+    for number in range(before):
+        save(folder, number + 1)
     child = os.fork()
     if not child:
         die_at(len(results))
-        save(folder, 3)
+        save(folder, before + 1)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     left = checkpoints.load_newest(folder)
-    save(folder, 4)
-    results.append(
-        [left[2]["details"]["number"], left[1]["x"].tolist(), sorted(os.listdir(folder))]
-    )
+    save(folder, 9)
+    results.append([left and left[2]["details"], left and left[1]["x"].tolist()])
+    results[-1].append(sorted(os.listdir(folder)))
     if status == 0:
         break
 print(json.dumps(results))
@@ -211,17 +211,20 @@ def test_saving_clears_what_killed_saves_left(tmp_path):
     }
 
 
-def test_a_crash_at_any_call_of_a_save_leaves_the_last_or_the_new_checkpoint(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", CRASHER, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
-    )
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_crash_at_any_call_of_a_save_leaves_the_last_or_the_new_checkpoint(tmp_path, before):
+    command = [sys.executable, "-c", CRASHER, str(tmp_path), str(before)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
-    numbers = [number for number, _, _ in results]
-    assert len(results) > 10 and numbers == sorted(numbers) and set(numbers) == {2, 3}
-    for number, values, names in results:
-        assert values == [number] * 9
-        assert len(names) == 4 and all(name.startswith("checkpoint-") for name in names)
+    numbers = [details["number"] if details else 0 for details, _, _ in results]
+    assert len(results) > 10 and numbers == sorted(numbers)
+    assert set(numbers) == {before, before + 1}
+    for number, (_, values, names) in zip(numbers, results, strict=True):
+        assert values == ([number] * 9 if number else None)
+        readable = 2 if number else 1
+        assert len(names) == 2 * readable
+        assert all(name.startswith("checkpoint-") for name in names)
 
 
 def test_kill_at_a_random_moment_loses_no_finished_checkpoint(tmp_path):

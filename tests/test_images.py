@@ -134,10 +134,10 @@ def test_a_cmyk_jpeg_keeps_its_colours():
 
 
 def test_16_bit_grey_is_scaled_and_not_clipped():
-    levels = np.array([[0, 257, 32896, 65535]], np.uint16)
+    levels = np.array([[0, 257, 32896, 64000, 65535]], np.uint16)
     read = images.read_image(encoded(Image.fromarray(levels)))
-    np.testing.assert_array_equal(read[0, :, 0], [0, 1, 128, 255])
-    assert read.shape == (1, 4, 3)
+    np.testing.assert_array_equal(read[0, :, 0], [0, 1, 128, 249, 255])
+    assert read.shape == (1, 5, 3)
 
 
 def test_grey_black_and_white_and_palette_become_rgb():
@@ -227,8 +227,9 @@ def test_a_bomb_is_refused_even_where_the_limit_is_raised():
 def test_the_limit_is_on_the_pixels_and_is_inclusive():
     raw = encoded(gradient(10, 10))
     assert images.read_image(raw, max_pixels=100).shape == (10, 10, 3)
-    with pytest.raises(ValueError, match="10 x 10 pixels, and at most 99"):
+    with pytest.raises(ValueError, match="too large: 10 x 10 pixels, and at most 99") as caught:
         images.read_image(raw, max_pixels=99)
+    assert "broken" not in str(caught.value)
 
 
 def test_nothing_is_decoded_before_the_size_is_checked(monkeypatch):
@@ -264,9 +265,10 @@ def test_damaged_bytes_raise_value_error_or_give_a_picture_and_nothing_else(form
             assert "the uploaded bytes" in str(error)
 
 
-def test_a_flipped_byte_in_a_png_is_noticed():
+@pytest.mark.parametrize("place", [0.5, -14])
+def test_a_flipped_bit_in_a_png_is_noticed_in_its_pixels_and_in_their_checksum(place):
     raw = bytearray(encoded(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)))
-    raw[len(raw) // 2] ^= 1
+    raw[place if place < 0 else int(place * len(raw))] ^= 1
     with pytest.raises(ValueError, match="broken or truncated"):
         images.read_image(bytes(raw))
 

@@ -90,6 +90,27 @@ def test_frechet_distance_with_fewer_rows_than_columns_matches_the_padded_formul
     assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
 
 
+def in_wider_space(a, width=40):
+    """Return the rows in a random subspace of a wider space: most directions are dead."""
+    return a @ np.linalg.qr(features(width, width, 3))[0][: a.shape[1]]
+
+
+def test_dead_directions_leave_the_frechet_distance_exact():
+    a, b = correlated(200, 12, 1), correlated(200, 12, 2)
+    distance = metrics.frechet_distance(in_wider_space(a), in_wider_space(b))
+    assert distance == pytest.approx(metrics.frechet_distance(a, b), rel=1e-12)
+
+
+def test_directions_that_are_dead_in_one_set_only_add_no_rounding():
+    a = in_wider_space(correlated(200, 12, 1))
+    b = in_wider_space(correlated(200, 12, 2)) + 1e-3 * features(200, 40, 4)
+    rows_a, rows_b = a - a.mean(axis=0), b - b.mean(axis=0)
+    root = np.linalg.svd(rows_a @ rows_b.T, compute_uv=False).sum() / 199
+    traces = (np.square(rows_a).sum() + np.square(rows_b).sum()) / 199
+    expected = np.square((a - b).mean(axis=0)).sum() + traces - 2 * root
+    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
+
+
 def test_frechet_distance_to_a_collapsed_set():
     a, collapsed = correlated(50, 4, 0), np.full((50, 4), 2.0)
     expected = np.square(a.mean(axis=0) - 2).sum() + np.trace(np.cov(a, rowvar=False))

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from course_lib import publish, runtime
 
@@ -215,9 +216,32 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
-        publish._write(new_notebook(), path)
+        publish._write(b"new", path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["old.ipynb"]
+
+
+def _tagged(tmp_path, tag: str):
+    """A notebook with one picture, in a cell with this tag, published."""
+    path = _write(tmp_path / "tagged.ipynb", PICTURE + "print('a number')\ndot")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].metadata["tags"] = [tag]
+    nbformat.write(notebook, path)
+    return path, publish.publish(path)
+
+
+def test_pictures_of_real_people_are_not_stored_and_their_numbers_are(tmp_path):
+    path, notebook = _tagged(tmp_path, "real-people")
+    assert "image/png" not in path.read_text()
+    outputs = notebook.cells[0].outputs
+    assert "a number" in outputs[0].text
+    assert "not stored" in outputs[-1].data["text/plain"]
+
+
+def test_the_result_picture_is_written_beside_the_notebook(tmp_path):
+    path, notebook = _tagged(tmp_path, "result-picture")
+    with Image.open(tmp_path / "figures" / "tagged.png") as picture:
+        assert picture.size == (2, 2)
 
 
 # What --check says -------------------------------------------------------------------------------

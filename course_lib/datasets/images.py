@@ -161,7 +161,6 @@ def _decode(stream: BinaryIO, *, name: str, max_pixels: int) -> Image.Image:
                 image.verify()
             stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
-                _check_dimensions(image, name=name, max_pixels=max_pixels)
                 return _to_rgb(ImageOps.exif_transpose(image))
     except _TooLargeError:
         raise

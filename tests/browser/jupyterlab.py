@@ -58,7 +58,10 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def server(notebooks: Path, folder: Path) -> Iterator[str]:
-    """Starts JupyterLab on a folder of notebooks; yields its address, {} standing for a path.
+    """Starts JupyterLab on a folder of notebooks; yields its address.
+
+    In the address, {workspace} stands for any name, a new one for each page (a workspace opens
+    again what was open in it), and {path} for the path of a notebook.
 
     Args:
         notebooks: The folder that it shows.
@@ -78,7 +81,7 @@ def server(notebooks: Path, folder: Path) -> Iterator[str]:
     )
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}/api?token={token}", process, folder)
-        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}"
+        yield f"http://127.0.0.1:{port}/lab/workspaces/{{workspace}}/tree/{{path}}?token={token}"
     finally:
         process.terminate()  # it ends its kernels first
         try:
@@ -107,12 +110,13 @@ class NotebookPage:
     def __init__(self, page, address: str):
         """Opens it and waits for its kernel. `page` is Playwright's."""
         self.page = page
+        page.set_default_timeout(20_000)
         self.errors: list[str] = []  # what a reader would find in the browser's console
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._note)
         page.goto(address)
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
+        page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
 
     def _note(self, message) -> None:
         if message.type == "error":

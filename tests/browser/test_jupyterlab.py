@@ -3,6 +3,7 @@
 Each test has its negative control: with everything taken off the slider, the same steps must fail.
 """
 
+import secrets
 from pathlib import Path
 
 import nbformat
@@ -29,19 +30,27 @@ for widget in _instances.values():
 """
 
 
+def _copy(source: Path, target: Path, *, more: str | None = None) -> None:
+    """Copies a notebook without its stored outputs: what the browser shows was made there."""
+    notebook = nbformat.read(source, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    if more:
+        notebook.cells.append(new_code_cell(more))
+    nbformat.write(notebook, target)
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A running JupyterLab that shows copies: of each notebook, and of the same with dead sliders."""
+    """A running JupyterLab on copies of the notebooks, of each a second one with dead sliders."""
     notebooks, folder = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("lab")
-    slider_notebook.write(notebooks / "slider.ipynb")
+    slider_notebook.write(folder / "slider.ipynb")
     for name, _, _ in PANELS:
-        path = notebooks / name
-        if (NOTEBOOKS / name).exists():
-            path.write_bytes((NOTEBOOKS / name).read_bytes())
-        if path.exists():
-            notebook = nbformat.read(path, as_version=4)
-            notebook.cells.append(new_code_cell(UNHOOK))
-            nbformat.write(notebook, notebooks / f"dead_{name}")
+        for source in (folder / name, NOTEBOOKS / name):
+            if source.exists():
+                _copy(source, notebooks / name)
+                _copy(source, notebooks / f"dead_{name}", more=UNHOOK)
     with jupyterlab.server(notebooks, folder) as address:
         yield address
 
@@ -58,7 +67,8 @@ def browser():
 def _open(browser, address: str, name: str) -> jupyterlab.NotebookPage:
     """The notebook, run from top to bottom in a window of its own."""
     page = browser.new_page(viewport={"width": 1300, "height": 900})
-    notebook = jupyterlab.NotebookPage(page, address.format(name))
+    address = address.format(workspace=secrets.token_hex(4), path=name)
+    notebook = jupyterlab.NotebookPage(page, address)
     notebook.run_all(seconds=120)
     return notebook
 

@@ -1,0 +1,98 @@
+"""Plots: what is drawn is what was given, and no range is guessed."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from course_lib import plots
+
+IMAGES = np.linspace(-1, 1, 6 * 4 * 4 * 3, dtype="float32").reshape(6, 4, 4, 3)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def shown(figure):
+    return [axis.images[0].get_array() for axis in figure.axes if axis.images]
+
+
+def test_minus_one_is_black_and_one_is_white():
+    black_white = np.stack([np.full((4, 4, 3), -1.0), np.full((4, 4, 3), 1.0)])
+    black, white = shown(plots.image_grid(black_white))
+    assert (np.asarray(black) == 0).all() and (np.asarray(white) == 1).all()
+
+
+def test_a_grid_shows_every_image_once_in_order():
+    pictures = shown(plots.image_grid(IMAGES, columns=4))
+    np.testing.assert_allclose(np.stack(pictures), (IMAGES + 1) / 2, atol=1e-6)
+
+
+def test_grey_images_are_shown_grey():
+    picture = shown(plots.image_grid(IMAGES[:1, ..., :1]))[0]
+    assert picture.shape == (4, 4, 3) and (picture[..., 0] == picture[..., 2]).all()
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (IMAGES * 127.5 + 127.5, r"got \[0, 255\]; convert"),
+        (IMAGES + np.nan, "nan"),
+        (IMAGES[0], r"got \(4, 4, 3\)"),
+        (IMAGES[..., :2], r"got \(6, 4, 4, 2\)"),
+        (IMAGES[:0], r"got \(0, 4, 4, 3\)"),
+    ],
+)
+def test_other_ranges_and_shapes_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        plots.image_grid(wrong)
+
+
+def test_captions_stand_below_their_images():
+    figure = plots.image_grid(IMAGES[:2], captions=["first", "second"])
+    assert [axis.get_title() for axis in figure.axes] == ["first", "second"]
+
+
+def test_a_wrong_number_of_captions_is_refused():
+    with pytest.raises(ValueError, match="6 images need as many captions, got 1"):
+        plots.image_grid(IMAGES, captions=["one"])
+
+
+def test_rows_are_named_and_may_differ_in_length():
+    figure = plots.image_rows({"real": IMAGES, "generated": IMAGES[:2]}, title="both")
+    assert [axis.get_ylabel() for axis in figure.axes] == ["real", "generated"]
+    assert [picture.shape for picture in shown(figure)] == [(4, 24, 3), (4, 8, 3)]
+
+
+def test_curves_have_labels_colours_and_line_styles_of_their_own():
+    figure = plots.curves({"a": [1, 2], "b": [2, 1]}, x=[0, 1], xlabel="x", ylabel="y")
+    lines = figure.axes[0].lines
+    assert [line.get_label() for line in lines] == ["a", "b"]
+    assert lines[0].get_color() != lines[1].get_color()
+    assert lines[0].get_linestyle() != lines[1].get_linestyle()
+    np.testing.assert_array_equal(lines[0].get_ydata(), [1, 2])
+
+
+def test_guides_are_horizontal_lines_with_their_name():
+    figure = plots.curves({"a": [1, 2]}, x=[0, 1], xlabel="x", ylabel="y", guides={"2 ln 2": 1.4})
+    assert figure.axes[0].lines[1].get_ydata() == [1.4, 1.4]
+    assert "2 ln 2" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_a_curve_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="curve 'a' has 3 points but x has 2"):
+        plots.curves({"a": [1, 2, 3]}, x=[0, 1], xlabel="x", ylabel="y")
+
+
+def test_bars_carry_their_numbers_and_errors():
+    figure = plots.bars({"a": 1.5, "b": 2.0}, ylabel="y", errors={"a": 0.1, "b": 0.2})
+    axis = figure.axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [1.5, 2.0]
+    assert {"1.5", "2"} <= {text.get_text() for text in axis.texts}
+    assert axis.containers

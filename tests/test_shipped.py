@@ -1,0 +1,92 @@
+"""Every shipped network loads, does what its provenance says, and is small."""
+
+import keras
+import numpy as np
+import pytest
+
+from course_lib import checkpoints, features, metrics, shipped, steps
+from course_lib.datasets import avatars, images
+
+MOST_BYTES = {"avatar_encoder": 3_000_000, "faces_64": 6_000_000}
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_shipped_network_says_how_it_was_made(name):
+    facts = shipped.facts(name)
+    assert facts["command"].startswith("python recipes/")
+    assert {"seed", "commit", "minutes", "machine", "network"} <= facts.keys()
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_shipped_network_is_small_and_its_checksum_right(name):
+    path = shipped.FOLDER / f"{name}.npz"
+    assert path.stat().st_size <= MOST_BYTES[name]
+    checkpoints.load_weights(shipped.load(name), path)  # raises if sha256 or shapes differ
+
+
+def test_the_encoder_is_as_accurate_as_it_says():
+    pixels, labels = avatars.make(500, size=64, seed=123)
+    predicted = features.predict_attributes(images.to_float(pixels))
+    for name, stated in shipped.facts("avatar_encoder")["accuracy at 64 pixels"].items():
+        accuracy = np.mean(predicted[name] == labels[name])
+        assert accuracy >= stated - 4 * np.sqrt(stated * (1 - stated) / 500) - 0.01, name
+
+
+def test_the_generator_is_as_good_as_it_says():
+    """Fewer samples than in the recipe: the estimate is unbiased, its scatter larger."""
+    facts = shipped.facts("faces_64")
+    fake_images = steps.sample(shipped.load("faces_64"), 1000, latent_dim=64, seed=7)
+    pixels, _ = avatars.make(1000, size=64, seed=456)
+    real = features.extract(images.to_float(pixels))
+    fake = features.extract(fake_images)
+    found = metrics.kernel_distance_with_error(real, fake, subsets=5)
+    assert (
+        abs(found.value - facts["kernel_distance"])
+        < 0.3 * facts["kernel_distance"] + 5 * found.error
+    )
+
+
+def test_every_attribute_value_appears_among_generated_faces():
+    fake_images = steps.sample(shipped.load("faces_64"), 1000, latent_dim=64, seed=8)
+    predicted = features.predict_attributes(fake_images)
+    for name, values in avatars.ATTRIBUTES.items():
+        missing = set(range(len(values))) - set(predicted[name].tolist())
+        assert not missing, f"{name}: no {[values[code] for code in missing]}"
+
+
+def test_a_network_that_is_saved_loads_equal_to_half_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    arguments = {"latent_dim": 4, "image_shape": [8, 8, 3], "base_filters": 2}
+    model = shipped.BUILDERS["dcgan.generator"](**arguments)
+    shipped.save(model, "mine", builder="dcgan.generator", arguments=arguments, seed=3)
+    assert shipped.names() == ("mine",) and shipped.facts("mine")["seed"] == 3
+    copy = shipped.load("mine")
+    for ours, theirs in zip(model.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+    assert not copy.trainable_variables
+    shipped.load.cache_clear()
+
+
+def test_a_shipped_network_is_float32_whatever_the_policy(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    arguments = {"latent_dim": 4, "image_shape": [8, 8, 3], "base_filters": 2}
+    model = shipped.BUILDERS["dcgan.generator"](**arguments)
+    shipped.save(model, "mine", builder="dcgan.generator", arguments=arguments)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert shipped.load("mine").compute_dtype == "float32"
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy(policy)
+        shipped.load.cache_clear()
+
+
+def test_an_unknown_name_is_refused_with_those_that_exist():
+    with pytest.raises(ValueError, match="no network 'faces_46' is shipped; there are: .*faces_64"):
+        shipped.load("faces_46")
+
+
+def test_an_unknown_builder_is_refused():
+    with pytest.raises(ValueError, match="builder must be one of .*got 'lambda'"):
+        shipped.save(None, "mine", builder="lambda", arguments={})
