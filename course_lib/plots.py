@@ -116,7 +116,7 @@ def curves(series, *, x, xlabel, ylabel, title=None, guides=None):
     return figure
 
 
-def bars(values, *, ylabel, title=None, errors=None, guides=None):
+def bars(values, *, ylabel, title=None, errors=None):
     """Draw one labelled bar per entry, with its number above it.
 
     Args:
@@ -124,7 +124,6 @@ def bars(values, *, ylabel, title=None, errors=None, guides=None):
         ylabel: what the numbers are, with the unit.
         title: what the bars show.
         errors: dict of label -> half-length of the error bar.
-        guides: dict of label -> y value for dotted horizontal lines, such as a noise floor.
 
     Returns:
         matplotlib.figure.Figure.
@@ -134,10 +133,6 @@ def bars(values, *, ylabel, title=None, errors=None, guides=None):
     drawn = axis.bar(list(values), list(values.values()), yerr=deviations, capsize=3, width=0.6,
                      color=[COLORS[i % len(COLORS)] for i in range(len(values))])  # fmt: skip
     axis.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2)
-    for label, value in (guides or {}).items():
-        axis.axhline(value, color="0.3", linestyle=":", linewidth=1)
-        axis.annotate(f"{label}: {value:.2g}", (1, value), xycoords=("axes fraction", "data"),
-                      fontsize=8, ha="right", va="bottom")  # fmt: skip
     axis.set(ylabel=ylabel, title=title)
     axis.title.set_fontsize(10)
     axis.margins(y=0.15)

@@ -56,7 +56,7 @@ def distance(arm, *, seed, images_seen, faces, held_out_features):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images-seen", type=int, default=400_000)
+    parser.add_argument("--images-seen", type=int, default=409_600)
     parser.add_argument("--seeds", type=int, default=3)
     settings = parser.parse_args()
     runtime.setup(seed=0)

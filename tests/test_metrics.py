@@ -252,10 +252,25 @@ def test_a_collapsed_generator_meets_no_real_image():
     assert precision == 1.0 and recall == pytest.approx(1 / 50)  # only the one it copies
 
 
-def test_a_point_on_the_edge_of_a_ball_counts_as_covered():
-    real = np.array([[0.1], [0.3], [0.6]])
-    fake = np.array([[0.9], [50.0], [60.0]])  # 0.9 is one radius, 0.3, to the right of 0.6
-    assert metrics.precision_recall(real, fake, k=1).precision == pytest.approx(1 / 3)
+def test_exact_copies_are_at_distance_zero():
+    real = features(50, 64, 0, mean=3.0)
+    copies = np.repeat(real[:10], 5, axis=0)  # more copies than k: all balls have radius 0
+    assert metrics.precision_recall(real, copies) == (1.0, pytest.approx(10 / 50))
+    assert (metrics._squared_distances(real, real).diagonal() == 0).all()
+    assert (metrics._squared_distances(real, real + 1e-5).diagonal() > 0).all()
+
+
+def test_points_on_the_edge_of_a_ball_count_as_covered():
+    corners = 3.0 * np.arange(20)
+    real = np.concatenate([corners, corners + 0.1])[:, None]  # radius 0.1 for k = 1
+    fake = corners[:, None] + 0.2  # 0.1 to the right, give or take rounding
+    assert metrics.precision_recall(real, fake, k=1).precision == 1.0
+
+
+def test_precision_recall_keeps_its_digits_far_from_zero():
+    real, fake = features(60, 3, 1), features(50, 3, 2, mean=0.8, scale=0.7)
+    moved = metrics.precision_recall(real + 1e6, fake + 1e6)
+    assert moved == metrics.precision_recall(real, fake)
 
 
 # All feature metrics -----------------------------------------------------------------------------

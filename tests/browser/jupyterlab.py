@@ -31,6 +31,19 @@ async picture => {
 }
 """
 
+# What has come of a run: "done", the text of an error, or nothing as long as cells are waiting.
+OUTCOME = """
+() => {
+    const texts = [...document.querySelectorAll("[data-mime-type$='jupyter.stderr']")];
+    const error = texts.find(text => text.textContent.includes("Traceback (most recent"));
+    const cells = [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")]
+        .filter(cell => cell.querySelector(".cm-content").textContent.trim());
+    const numbered = cells.filter(
+        cell => /\\[\\d+\\]/.test(cell.querySelector(".jp-InputArea-prompt").textContent));
+    return error ? error.textContent : cells.length === numbered.length ? "done" : "";
+}
+"""
+
 
 def find_browser() -> str | None:
     """Returns the path of an installed Chromium or Chrome, or None."""
@@ -94,7 +107,7 @@ def server(notebooks: Path, folder: Path) -> Iterator[str]:
 
 def _wait_until_ready(address: str, process: subprocess.Popen, folder: Path) -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         if process.poll() is not None:
             break
@@ -110,7 +123,7 @@ class NotebookPage:
     def __init__(self, page, address: str):
         """Opens it and waits for its kernel. `page` is Playwright's."""
         self.page = page
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         self.errors: list[str] = []  # what a reader would find in the browser's console
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._note)
@@ -123,19 +136,15 @@ class NotebookPage:
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     def run_all(self, *, seconds: float) -> None:
-        """Chooses Run > Run All Cells and waits until every cell has its number."""
+        """Chooses Run > Run All Cells and waits until every cell has its number.
+
+        Raises:
+            AssertionError: If a cell stops with an error; the message is what the page shows.
+        """
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        self.page.wait_for_function(
-            """() => {
-                const cells = [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")];
-                const full = cells.filter(cell => cell.querySelector(".cm-line")?.textContent);
-                const prompts = full.map(
-                    cell => cell.querySelector(".jp-InputArea-prompt").textContent);
-                return full.length > 0 && prompts.every(text => /\\[\\d+\\]/.test(text));
-            }""",
-            timeout=seconds * 1000,
-        )
+        outcome = self.page.wait_for_function(OUTCOME, timeout=seconds * 1000).json_value()
+        assert outcome == "done", outcome
 
     def slider(self, number: int = 0):
         """The handle of a slider, by its number from the top."""
