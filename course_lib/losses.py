@@ -337,7 +337,7 @@ def gradient_penalty(critic, real_images, fake_images, seed):
         critic, fake_images + epsilon * (real_images - fake_images)
     )
     positive = squared_norms > 0
-    # Both branches of `where` are differentiated: the root must never see a 0.
+    # Both branches of `where` are differentiated: kept from 0, the root gives no 0 * inf.
     norms = ops.where(positive, ops.sqrt(ops.where(positive, squared_norms, 1.0)), 0.0)
     return ops.mean(ops.square(norms - 1))
 

@@ -243,6 +243,21 @@ def test_both_halves_draw_fresh_latents_with_the_generator_in_training_mode(imag
     np.testing.assert_allclose(norm.moving_mean, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_each_penalty_sees_its_own_images(images):
+    gan = make_gan(d_optimizer=sgd(0.0), g_optimizer=sgd(0.0))
+    gan.generator.layers[0].kernel.assign(tf.zeros((LATENT_DIM, 48)))  # all images are the bias
+    gan.generator.layers[0].bias.assign(tf.linspace(-1.0, 1.0, 48))
+    fake = gan.generator(tf.zeros((16, LATENT_DIM)))
+    step = steps.make_gan_step(gan, configure(**PENALTIES_ON))
+    first, second = numbers(step(images)), numbers(step(images))
+    r1 = float(losses.r1_penalty(gan.discriminator, images))
+    r2 = float(losses.r2_penalty(gan.discriminator, fake))
+    assert first["r1"] == second["r1"] == pytest.approx(r1, rel=1e-5)
+    assert first["r2"] == second["r2"] == pytest.approx(r2, rel=1e-5)
+    assert r1 != pytest.approx(r2, rel=1e-2)
+    assert first["gradient_penalty"] != second["gradient_penalty"]  # fresh interpolation
+
+
 def test_penalties_see_the_first_share_of_the_batch_rounded_up(images):
     gan = make_gan(d_optimizer=sgd(0.0), g_optimizer=sgd(0.0))
     step = steps.make_gan_step(gan, configure(r1_gamma=1.0, penalty_share=0.3))
