@@ -224,6 +224,15 @@ def test_a_reader_of_the_old_file_is_not_disturbed(tmp_path):
     assert list(read_arrays(tmp_path / "a.npz")[0]) == ["x"]
 
 
+def test_contents_reach_the_disk_before_names_do(tmp_path, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, n=name, c=call: calls.append(n) or c(*a))
+    write_arrays(tmp_path / "a.npz", ARRAYS)
+    assert calls == ["fsync", "fsync", "replace", "fsync", "replace", "fsync"]
+
+
 def test_a_write_that_reads_back_different_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     write_arrays(path, ARRAYS)

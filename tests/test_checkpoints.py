@@ -81,6 +81,12 @@ print(json.dumps(results))
 """
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """A busy disk can take seconds to flush; that it is asked to is tested in array_files."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 def start(code, folder):
     command = [sys.executable, "-c", code, str(folder)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -158,10 +158,12 @@ def test_pytest_runs_each_cell_and_fails_readably_where_one_fails(tmp_path):
 
 @pytest.mark.notebook
 def test_an_unsolved_exercise_lets_a_notebook_run_to_its_end(tmp_path):
-    sources = ["import numpy as np\nfrom course_lib import checks", STUB, ASK]
+    loud = 'checks.check("to_pixels", lambda images: print("seen"))'
+    sources = ["import numpy as np\nfrom course_lib import checks", STUB, ASK, loud, "1"]
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "unsolved.ipynb")
     notebook, _ = publish.run(tmp_path / "unsolved.ipynb", speed="smoke")
-    (output,) = notebook.cells[-1].outputs
-    assert "○ not attempted" in output.data["text/plain"]
-    assert "○ not attempted" in output.data["text/html"]
+    (verdict,), (text, _), (_,) = (cell.outputs for cell in notebook.cells[2:])
+    assert "○ not attempted" in verdict.data["text/plain"]
+    assert "○ not attempted" in verdict.data["text/html"]
+    assert text.text == "seen\n"  # below the cell that asked, from a thread of the check

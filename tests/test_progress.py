@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 
 import keras
 import numpy as np
@@ -15,6 +16,12 @@ from course_lib.progress import (
     require_same_settings,
     save_checkpoint,
 )
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """A busy disk can take seconds to flush; that it is asked to is tested in array_files."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @dataclasses.dataclass(frozen=True)

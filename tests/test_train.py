@@ -16,6 +16,12 @@ from course_lib.train import DivergedError, fit
 BATCH = 4
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """A busy disk can take seconds to flush; that it is asked to is tested in array_files."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Batches:
     """Batches that are a pure function of (seed, step), as datasets.pipeline makes them."""

@@ -6,7 +6,6 @@ function, looks at what comes back with `numbers` and `compare`, and raises `Wro
 mistake. Everything that a learner's function can do to a check is dealt with here.
 """
 
-import contextvars
 import ctypes
 import html
 import re
@@ -201,8 +200,7 @@ def _run(function: Callable[[], object], seconds: float) -> tuple[str, object]:
         except BaseException as error:  # `exit()` in the learner's function included
             outcome.append(("raised", error))
 
-    context = contextvars.copy_context()  # so that what it prints appears below the learner's cell
-    thread = threading.Thread(target=context.run, args=(work,), daemon=True)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         thread.join(seconds)

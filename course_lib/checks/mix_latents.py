@@ -129,6 +129,14 @@ def mix_latents(first, second, share):
         engine.WrongAnswer(
             source="""\
 def mix_latents(first, second, share):
+    share = share or 0.5
+    return (1 - share) * first + share * second
+""",
+            says="For the shares 0, 1",
+        ),
+        engine.WrongAnswer(
+            source="""\
+def mix_latents(first, second, share):
     return share * first + (1 - share) * second
 """,
             says="ends are swapped",
