@@ -235,7 +235,7 @@ def test_a_crash_at_any_call_of_a_save_leaves_the_last_or_the_new_checkpoint(tmp
 
 def test_kill_at_a_random_moment_loses_no_finished_checkpoint(tmp_path):
     moments = random.Random(0)
-    for _ in range(8):
+    for _ in range(5):
         with start(SAVER, tmp_path) as saver:
             first = int(saver.stdout.readline())
             time.sleep(moments.uniform(0, 0.06))

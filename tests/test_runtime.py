@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -106,6 +107,8 @@ def test_a_temporary_folder_of_another_user_is_refused(monkeypatch, tmp_path):
 
 
 def test_what_the_user_set_is_left_alone(monkeypatch):
+    for name in ("keras", "matplotlib"):  # as if neither were imported yet
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setenv("KERAS_HOME", "/their/own")
     monkeypatch.setenv("MPLCONFIGDIR", "/their/fonts")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
