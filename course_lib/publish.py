@@ -9,6 +9,7 @@ import argparse
 import base64
 import copy
 import hashlib
+import io
 import json
 import os
 import re
@@ -23,6 +24,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from PIL import Image
 
 from course_lib import runtime
 
@@ -316,6 +318,7 @@ def publish(path: Path, *, speed: str = "class") -> NotebookNode:
     ]
     if found:
         raise PublishError("\n".join(found))
+    _use_palettes(notebook)
     nbformat.validate(notebook)
     if picture := _result_picture(notebook):
         figures = path.parent / "figures"
@@ -323,6 +326,19 @@ def publish(path: Path, *, speed: str = "class") -> NotebookNode:
         _write(picture, figures / f"{path.stem}.png")
     _write((nbformat.writes(notebook, version=4) + "\n").encode(), path)
     return notebook
+
+
+def _use_palettes(notebook: NotebookNode) -> None:
+    """Stores each PNG with a palette of 256 colours: a third of the bytes, hardly another look."""
+    for _, cell in _cells(notebook, "code"):
+        for output in cell.outputs:
+            encoded = output.get("data", {}).get("image/png")
+            if encoded:
+                picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
+                buffer = io.BytesIO()
+                small = picture.quantize(256, dither=Image.Dither.NONE)
+                small.save(buffer, "png", optimize=True)
+                output.data["image/png"] = base64.b64encode(buffer.getvalue()).decode() + "\n"
 
 
 def _result_picture(notebook: NotebookNode) -> bytes | None:

@@ -42,7 +42,7 @@ def test_the_generator_is_as_good_as_it_says():
     found = metrics.kernel_distance_with_error(real, fake, subsets=5)
     assert (
         abs(found.value - facts["kernel_distance"])
-        < 0.3 * facts["kernel_distance"] + 5 * found.error
+        < 0.3 * facts["kernel_distance"] + 5 * found.standard_error
     )
 
 
