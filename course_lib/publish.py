@@ -31,6 +31,7 @@ from course_lib import runtime
 FOLDER = runtime.ROOT / "notebooks"
 MOST_BYTES = 1_500_000
 MOST_SECONDS = {"smoke": 60, "class": 600}  # a GPU's time at full speed says nothing about others'
+LARGE_PICTURE = 400_000  # characters; a page of them would be above the limit
 MOST_WORDS = 120  # of a markdown cell
 MEDIAN_LINES, USUAL_LINES, MOST_LINES = 8, 25, 40  # of a code cell
 USUAL_SHARE = 0.9
@@ -329,11 +330,11 @@ def publish(path: Path, *, speed: str = "class") -> NotebookNode:
 
 
 def _use_palettes(notebook: NotebookNode) -> None:
-    """Stores each PNG with a palette of 256 colours: a third of the bytes, hardly another look."""
+    """Stores the largest PNGs with a palette of 256 colours: a third of the bytes, some banding."""
     for _, cell in _cells(notebook, "code"):
         for output in cell.outputs:
             encoded = output.get("data", {}).get("image/png")
-            if encoded:
+            if encoded and len(encoded) > LARGE_PICTURE:
                 picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
                 buffer = io.BytesIO()
                 small = picture.quantize(256, dither=Image.Dither.NONE)
