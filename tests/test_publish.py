@@ -1,5 +1,7 @@
 """Publishing: what is stored, what is refused, and what `--check` says."""
 
+import base64
+import io
 import json
 import os
 from pathlib import Path
@@ -261,6 +263,20 @@ def test_the_result_picture_is_written_beside_the_notebook(tmp_path):
     path, notebook = _tagged(tmp_path, "result-picture")
     with Image.open(tmp_path / "figures" / "tagged.png") as picture:
         assert picture.size == (2, 2)
+
+
+def test_only_large_pictures_get_a_palette(monkeypatch):
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).convert("RGB").save(buffer, "png")
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    output = new_output("display_data", data={"image/png": encoded})
+    notebook = new_notebook(cells=[new_code_cell("x", outputs=[output])])
+    publish._use_palettes(notebook)
+    assert notebook.cells[0].outputs[0].data["image/png"] == encoded
+    monkeypatch.setattr(publish, "LARGE_PICTURE", len(encoded) - 1)
+    publish._use_palettes(notebook)
+    small = base64.b64decode(notebook.cells[0].outputs[0].data["image/png"])
+    assert Image.open(io.BytesIO(small)).mode == "P" and len(small) < len(buffer.getvalue())
 
 
 # What --check says -------------------------------------------------------------------------------
