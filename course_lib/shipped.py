@@ -10,9 +10,9 @@ import keras
 
 from course_lib import checkpoints
 from course_lib.networks import dcgan, encoder, residual
-from course_lib.runtime import DATA_DIR
+from course_lib.runtime import CHECKPOINTS_DIR
 
-FOLDER = DATA_DIR / "checkpoints"
+FOLDER = CHECKPOINTS_DIR
 BUILDERS = {
     "encoder.encoder": encoder.encoder,
     "dcgan.generator": dcgan.generator,
