@@ -145,7 +145,7 @@ def _check_optimizers(generator_optimizer, discriminator_optimizer):
             )
 
 
-def make_gan_step(gan, config):
+def make_gan_step(gan, config, *, penalty_schedule=None):
     """Return the compiled update: real_images -> dict of float32 scalar metrics.
 
     The update is alternating: discriminator (on generated images drawn outside its tape),
@@ -156,6 +156,9 @@ def make_gan_step(gan, config):
     Args:
         gan: a `Gan`.
         config: a `GanStepConfig`.
+        penalty_schedule: callable, number of D's updates so far (int tensor) -> scalar that
+            multiplies the weight of every penalty, such as a Keras learning-rate schedule;
+            None is 1.
 
     Returns:
         `tf.function`. It takes real_images, float32 in [-1, 1], of shape (batch, height,
@@ -178,12 +181,72 @@ def make_gan_step(gan, config):
     def step(real_images):
         _check_real_images(gan, config, real_images)
         for chunk in tf.split(real_images, config.discriminator_updates):
-            metrics = _update_discriminator(gan, config, chunk)
+            metrics = _update_discriminator(gan, config, chunk, penalty_schedule)
         metrics |= _update_generator(gan, config, chunk)
         _update_average(gan, config)
         return metrics
 
     return tf.function(step, autograph=False)  # no Python branch depends on a tensor
+
+
+def make_half_steps(gan, config, *, penalty_schedule=None):
+    """Return the two halves of the update alone, each compiled, to be called one at a time.
+
+    Args and errors as in `make_gan_step`; `config.discriminator_updates` does not count.
+
+    Returns:
+        (discriminator_step, generator_step): `tf.function`s, real_images -> dict of metrics.
+        The first changes the discriminator, its optimizer and the seed, nothing else. The
+        second changes the generator, its optimizer, its average and the seed; it looks at
+        the real images only under the relativistic loss.
+    """
+    _check_gan_fits_config(gan, config)
+    one_update = dataclasses.replace(config, discriminator_updates=1)
+
+    def discriminator_step(real_images):
+        _check_real_images(gan, one_update, real_images)
+        return _update_discriminator(gan, config, real_images, penalty_schedule)
+
+    def generator_step(real_images):
+        _check_real_images(gan, one_update, real_images)
+        metrics = _update_generator(gan, config, real_images)
+        _update_average(gan, config)
+        return metrics
+
+    return tuple(tf.function(half, autograph=False) for half in (discriminator_step, generator_step))
+
+
+def repeat(step, draw_images):
+    """Return a compiled loop: count -> metrics of the last of `count` steps, all in one call.
+
+    A small network's step costs less than calling it: for points in the plane the loop is
+    several times as fast as single calls, and gives the same bits. It stops early where a
+    metric is no longer finite.
+
+    Args:
+        step: `tf.function` of `make_gan_step`.
+        draw_images: function () -> real images, traced into the loop; it must follow from
+            variables (such as an optimizer's `iterations`), or every batch is the same.
+
+    Returns:
+        `tf.function`, whole-number tensor of at least 1 -> (steps done, dict of metrics).
+    """
+    images = tf.function(draw_images, autograph=False)
+    images_spec = images.get_concrete_function().structured_outputs
+    compiled = step.get_concrete_function(tf.TensorSpec(images_spec.shape, images_spec.dtype))
+
+    def loop(count):
+        def unfinished(done, metrics):
+            finite = tf.reduce_all([tf.math.is_finite(value) for value in metrics.values()])
+            return (done < count) & finite
+
+        def advance(done, _):
+            return done + 1, compiled(images())
+
+        nothing = {name: tf.zeros(()) for name in compiled.structured_outputs}
+        return tf.while_loop(unfinished, advance, (tf.zeros((), tf.int32), nothing))
+
+    return tf.function(loop, autograph=False, input_signature=[tf.TensorSpec((), tf.int32)])
 
 
 def _check_gan_fits_config(gan, config):
@@ -252,7 +315,7 @@ def _penalties(gan, config, real_images, fake_images):
     return penalties
 
 
-def _update_discriminator(gan, config, real_images):
+def _update_discriminator(gan, config, real_images, penalty_schedule=None):
     discriminator_loss, _ = losses.FAMILIES[config.loss]
     fake_images = _draw_fake_images(gan, config, real_images.shape[0])  # outside the tape
     with tf.GradientTape() as tape:
@@ -260,7 +323,12 @@ def _update_discriminator(gan, config, real_images):
         fake_logits = ops.cast(gan.discriminator(fake_images, training=True), "float32")
         adversarial = discriminator_loss(real_logits, fake_logits)
         penalties = _penalties(gan, config, real_images, fake_images)
-        loss = adversarial + sum(weight * value for weight, value in penalties.values())
+        penalty = sum(weight * value for weight, value in penalties.values())
+        if penalty_schedule is not None:
+            penalty *= ops.cast(
+                penalty_schedule(gan.discriminator_optimizer.iterations), "float32"
+            )
+        loss = adversarial + penalty
         loss = _scale(gan.discriminator_optimizer, loss)
     _descend(tape, loss, gan.discriminator, gan.discriminator_optimizer)
     return {
@@ -330,4 +398,4 @@ def sample(generator, count, *, latent_dim, seed, batch_size=64):
     return images[:count].astype("float32")
 
 
-__all__ = ["Gan", "GanStepConfig", "make_gan_step", "sample"]
+__all__ = ["Gan", "GanStepConfig", "make_gan_step", "make_half_steps", "repeat", "sample"]
