@@ -11,6 +11,7 @@ There is no widget and no thread here. A panel drives it, and so does a test, or
 import collections
 import dataclasses
 import math
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -119,6 +120,73 @@ class Settings:
         return points.load(self.data, count, seed=seed)
 
 
+class BrokenRun(NamedTuple):
+    """A run to diagnose, and one cure of it.
+
+    Attributes:
+        settings: `Settings`.
+        finding: name of what `diagnosis.diagnose` says after `BROKEN_TICKS` ticks.
+        cure: dict of settings to change before beginning again.
+        why: what the cure does, in a sentence.
+    """
+
+    settings: Settings
+    finding: str
+    cure: dict
+    why: str
+
+
+BROKEN_TICKS = 2_000
+BROKEN_RUNS = {
+    "A": BrokenRun(
+        Settings(
+            loss="wasserstein",
+            optimizer="adam with momentum",
+            d_learning_rate=1e-2,
+            g_learning_rate=1e-2,
+        ),
+        "mode collapse",
+        {"penalty": "WGAN-GP", "d_learning_rate": 1e-3, "g_learning_rate": 1e-3},
+        "Nothing bounds the critic's slope, so the generator chases its steepest place: the "
+        "gradient penalty bounds it, and smaller steps follow it.",
+    ),
+    "B": BrokenRun(
+        Settings(
+            optimizer="adam with momentum", d_learning_rate=2e-4, g_learning_rate=1e-3, depth=3
+        ),
+        "oscillation",
+        {"optimizer": "adam", "d_learning_rate": 1e-3, "penalty": "R1"},
+        "The generator outruns the discriminator, and momentum carries it past every answer: "
+        "without momentum, with an equally fast and damped discriminator, it settles.",
+    ),
+    "C": BrokenRun(
+        Settings(
+            loss="minimax",
+            optimizer="adam with momentum",
+            d_learning_rate=5e-3,
+            g_learning_rate=2e-5,
+            discriminator_updates=5,
+        ),
+        "saturated discriminator",
+        {
+            "loss": "nonsaturating",
+            "d_learning_rate": 1e-3,
+            "g_learning_rate": 1e-3,
+            "discriminator_updates": 1,
+            "penalty": "R1",
+        },
+        "Where D is sure, the minimax loss has no slope left: the non-saturating loss has one, and "
+        "R1 and equal speeds keep D from being sure.",
+    ),
+    "D": BrokenRun(
+        Settings(optimizer="sgd", d_learning_rate=3.0, g_learning_rate=3.0),
+        "divergence",
+        {"d_learning_rate": 0.1, "g_learning_rate": 0.1},
+        "The step is longer than the loss is curved: each overshoots by more than the last.",
+    ),
+}
+
+
 class Laboratory:
     """A GAN on points, with everything that has happened to it.
 
@@ -177,7 +245,7 @@ class Laboratory:
 
     def _half(self, name):
         self._forget_the_future()
-        values = getattr(self._machine, name)(self._machine.next_batch(name))
+        values = getattr(self._machine, name)(self.next_batch(name))
         self._advance(name, 1, values)
         return {name: float(value) for name, value in values.items()}
 
@@ -294,6 +362,25 @@ class Laboratory:
         )
 
     @property
+    def gan(self):
+        """The `steps.Gan` of this moment."""
+        return self._machine.gan
+
+    @property
+    def step_config(self):
+        """Its `steps.GanStepConfig`; penalties have weight 1 there, times `penalty_weight`."""
+        return _config(self.settings)
+
+    @property
+    def penalty_weight(self):
+        """gamma as it is now, annealed."""
+        return float(self._machine.weight(self.gan.discriminator_optimizer.iterations))
+
+    def next_batch(self, half):
+        """Return the real points that the next "discriminator_step" or "generator_step" takes."""
+        return self._machine.next_batch(half)
+
+    @property
     def real(self):
         """The `PointSet` that is learned from."""
         return self._machine.point_set
@@ -391,11 +478,10 @@ class _Machine:
 
     def _compile(self, settings, config):
         gan, count = self.gan, config.discriminator_updates * settings.batch_size
-        weight = _Annealed(
-            self.live["gamma"], settings.anneal_steps * config.discriminator_updates, last=0.01
-        )
-        step = steps.make_gan_step(gan, config, penalty_schedule=weight)
-        halves = steps.make_half_steps(gan, config, penalty_schedule=weight)
+        annealed = settings.anneal_steps * config.discriminator_updates
+        self.weight = _Annealed(self.live["gamma"], annealed, last=0.01)
+        step = steps.make_gan_step(gan, config, penalty_schedule=self.weight)
+        halves = steps.make_half_steps(gan, config, penalty_schedule=self.weight)
         self.discriminator_step, self.generator_step = halves
 
         def draw(optimizer, count, stream):

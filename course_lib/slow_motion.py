@@ -107,7 +107,7 @@ def _half(lab, name):
     getattr(lab, name)()
     moved = np.sqrt(sum(((np.asarray(new) - old) ** 2).sum()
                         for new, old in zip(network.trainable_variables, before, strict=True)))  # fmt: skip
-    after_real, after_fake = lab.logits(real), lab.logits(lab.generate_now(latents))
+    after_real, after_fake = lab.logits(real), lab.logits(gan.generator(latents))
     yield SubStep(
         f"{who} 5. The optimizer moves the weights of {who}",
         rf"\lVert\Delta w\rVert={moved:.4f}",
