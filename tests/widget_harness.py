@@ -10,9 +10,11 @@ A widget test asserts what the reader sees, a new picture or a new text, never t
 just sent; and the same test has to fail after `kernel.unhook(slider)`.
 """
 
+import contextlib
 import json
 import queue
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -51,6 +53,7 @@ class NotebookKernel:
         self._subshell_id: str | None = None
         self.state: dict[str, dict] = {}  # model -> trait -> last value sent by the kernel
         self.images: dict[str, list[bytes]] = {}  # model -> all pictures, in order
+        self.messages = 0  # that widgets have sent: what a Jupyter server counts, and limits
 
     def __enter__(self) -> "NotebookKernel":
         self._manager, self._client = start_new_kernel(kernel_name="python3", cwd=str(self._folder))
@@ -129,6 +132,31 @@ class NotebookKernel:
         if not is_there({}):
             self._receive(is_there, what=f"{trait} == {value!r}", seconds=seconds)
 
+    def latencies(self, act, model: str, trait: str, values: Iterable) -> list[float]:
+        """Seconds from each `act()` until the kernel has sent the next of these values of a trait.
+
+        Between two acts pass 50 to 150 ms, as between those of a quick reader: right after the
+        picture that an act has brought, the next would wait longest.
+
+        Raises:
+            TimeoutError: If one never comes.
+        """
+        found = []
+        for number, value in enumerate(values):
+            self.messages_in(0.05 + 0.1 * (0.618 * number % 1))
+            start = time.monotonic()
+            act()
+            self.wait_for_state(model, trait, value)
+            found.append(time.monotonic() - start)
+        return found
+
+    def messages_in(self, seconds: float) -> int:
+        """How many messages the widgets send within so long."""
+        before = self.messages
+        with contextlib.suppress(TimeoutError):
+            self._receive(lambda _: False, what="nothing", seconds=seconds)
+        return self.messages - before
+
     def _send(self, model: str, data: dict) -> None:
         message = self._client.session.msg("comm_msg", {"comm_id": model, "data": data})
         if self._subshell_id:
@@ -157,6 +185,7 @@ class NotebookKernel:
         if message["msg_type"] not in ("comm_open", "comm_msg"):
             return
         model, data = content["comm_id"], content["data"]
+        self.messages += 1
         self.state.setdefault(model, {}).update(data.get("state", {}))
         paths = data.get("buffer_paths", [])
         for path, buffer in zip(paths, message["buffers"], strict=True):

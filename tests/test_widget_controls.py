@@ -1,0 +1,314 @@
+"""No control without a test: each slider, button and canvas of each panel is moved here.
+
+`PANELS` says how to build each panel cheaply and how to move each of its controls. A panel, or a
+control, that is not in it fails; so does one whose move changes nothing for the reader, or changes
+something even when nobody listens to it; so does one that no test of its own is named for.
+
+A new panel needs one entry:
+
+    "TwoGaussians": Panel(
+        lambda: TwoGaussians(),
+        {"distance": Move({"value": 2.0}, "test_two_gaussians.py::test_the_distance_..."), ...},
+    )
+"""
+
+import ast
+import dataclasses
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import ipywidgets
+import nbformat
+import numpy as np
+import pytest
+
+from course_lib.widgets.canvas import DrawingCanvas
+from course_lib.widgets.frames import FrameSlider
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# What only shows. Everything else counts as a control, also what ipywidgets may bring one day.
+PASSIVE = (ipywidgets.Box, ipywidgets.Image, ipywidgets.HTML, ipywidgets.HTMLMath, ipywidgets.Label)
+PASSIVE += (ipywidgets.Output, ipywidgets.IntProgress, ipywidgets.FloatProgress)
+CLICK = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Move:
+    """What a browser sends when the reader moves a control, and the test of what that must do."""
+
+    state: dict | None  # new traits, or CLICK
+    test: str  # "file.py::function"; the control must be among its parameters or in its source
+    before: Callable = lambda panel: None  # what must have happened first
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """How to build a panel, and the moves of its controls by the names of their attributes."""
+
+    build: Callable
+    moves: dict[str, Move]
+
+
+LINE = [[[-0.5, 0.0], [0.5, 0.0]]]
+PRESET = Move({"index": 2}, "test_widget_canvas.py::test_a_preset_is_drawn_and_can_be_chosen_again")
+DRAWN = "test_widget_canvas.py::test_a_stroke_that_is_drawn_arrives_and_is_told"
+UNDO = "test_widget_canvas.py::test_undo_goes_back_over_strokes_presets_and_clear"
+BRUSH = "test_widget_canvas.py::test_the_brush_slider_sets_the_spread_of_the_points"
+TOOLS = {"size": Move({"value": 0.2}, BRUSH), "preset": PRESET}
+TOOLS |= {"undo": Move(CLICK, UNDO, lambda panel: setattr(panel, "strokes", LINE))}
+TOOLS |= {"clear": Move(CLICK, UNDO, lambda panel: setattr(panel, "strokes", LINE))}
+
+PANELS = {
+    "FrameSlider": Panel(
+        lambda: FrameSlider(np.linspace(-1, 1, 3)[:, None, None, None] * np.ones((4, 4, 1)), "abc"),
+        {
+            "slider": Move(
+                {"value": 2},
+                "test_widgets.py::test_moving_the_slider_shows_that_frame_and_its_caption",
+            )
+        },
+    ),
+    "DrawingCanvas": Panel(
+        lambda: DrawingCanvas(core=False),
+        TOOLS
+        | {
+            "surface": Move({"strokes": LINE}, DRAWN),
+            "eraser": Move(
+                {"value": True}, "test_widget_canvas.py::test_the_eraser_reaches_the_surface"
+            ),
+        },
+    ),
+    "DrawingCanvas of core widgets": Panel(
+        lambda: DrawingCanvas(core=True),
+        TOOLS | {"surface": Move({"value": "0,0 1,1"}, DRAWN)},
+    ),
+}
+ALL = [(name, control) for name, panel in PANELS.items() for control in panel.moves]
+MOVES = pytest.mark.parametrize("name, control", ALL, ids=[" ".join(pair) for pair in ALL])
+
+
+def widgets_in(box):
+    """The widget and all that it holds."""
+    return [box] + [each for child in getattr(box, "children", ()) for each in widgets_in(child)]
+
+
+def owner_of(panel, widget):
+    """The name of the attribute, or `name[key]` in a dict or list, that holds the widget.
+
+    The controls of a panel within the panel all have the name of that panel.
+    """
+    for name, value in vars(panel).items():
+        members = enumerate(value) if isinstance(value, list | tuple) else ()
+        members = value.items() if isinstance(value, dict) else members
+        for key, member in [(None, value), *members]:
+            inner = getattr(member, "panel", None)
+            if member is widget or inner is not None and widget in widgets_in(inner):
+                return name if key is None else f"{name}[{key}]"
+    return f"unnamed {type(widget).__name__} {getattr(widget, 'description', '')!r}"
+
+
+def controls(panel):
+    """Name -> widget, of everything in a panel that the reader can move."""
+    found = [widget for widget in widgets_in(panel.panel) if not isinstance(widget, PASSIVE)]
+    return {owner_of(panel, widget): widget for widget in found}
+
+
+def seen(panel, moved):
+    """All that the reader sees of a panel, apart from the control that is moved."""
+    others = [widget for widget in widgets_in(panel.panel) if widget is not moved]
+    return [{key: w.get_state(key)[key] for key in w.keys} for w in others]
+
+
+def move(panel, name, control, *, unhook=False):
+    """Move the control as a browser does; return whether the reader sees a change elsewhere."""
+    how, widget = PANELS[name].moves[control], controls(panel)[control]
+    how.before(panel)
+    _settle(panel)
+    if unhook:
+        widget.unobserve_all()
+        getattr(widget, "_click_handlers", ipywidgets.CallbackDispatcher()).callbacks.clear()
+    before = seen(panel, widget)
+    if how.state is CLICK:
+        widget._handle_custom_msg({"event": "click"}, [])
+    else:
+        widget.set_state(how.state)
+    _settle(panel)
+    return seen(panel, widget) != before
+
+
+def _settle(panel):
+    """Let the panel's worker, if it has one, do what was asked for."""
+    if (worker := getattr(panel, "worker", None)) is not None:
+        worker.pause()
+        worker.run()
+
+
+# The controls ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_each_control_of_a_panel_is_in_the_table_and_no_other(name):
+    assert set(controls(PANELS[name].build())) == set(PANELS[name].moves)
+
+
+@MOVES
+def test_a_moved_control_changes_what_the_reader_sees(name, control):
+    assert move(PANELS[name].build(), name, control)
+
+
+@MOVES
+def test_an_unhooked_control_changes_nothing(name, control):
+    assert not move(PANELS[name].build(), name, control, unhook=True)
+
+
+@MOVES
+def test_each_control_has_a_test_of_what_it_must_do(name, control):
+    file, _, function = PANELS[name].moves[control].test.partition("::")
+    assert is_moved(Path(__file__).parent / file, function, control)
+
+
+def is_moved(path, function, control):
+    """Whether a file has this test and the test, or a helper it calls, names the control.
+
+    Naming is `panel.control`, or the name as a string, also among the values of `parametrize`.
+    """
+    functions = {
+        node.name: node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    if not function.startswith("test_") or function not in functions:
+        return False
+    nodes = list(ast.walk(functions[function]))
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call | ast.Attribute)
+              and isinstance(getattr(node, "func", None), ast.Name)}  # fmt: skip
+    for helper in called & set(functions):
+        nodes += ast.walk(functions[helper])
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    words = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return bool({control, re.sub(r"\[.*", "", control)} & (attributes | words))
+
+
+# The panels --------------------------------------------------------------------------------------
+
+
+def panel_classes():
+    """The classes of course_lib.widgets that have a `panel` to display, by name."""
+    found = {}
+    for path in sorted((ROOT / "course_lib" / "widgets").glob("[a-z]*.py")):
+        module = importlib.import_module(f"course_lib.widgets.{path.stem}")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                if re.search(r"self\.panel\b.*=", ast.unparse(node)):
+                    found[node.name] = getattr(module, node.name)
+    return found
+
+
+def panels_of(sources):
+    """The names that a notebook's code takes from files of course_lib.widgets and calls.
+
+    Raises:
+        AssertionError: where it builds controls itself, which nothing here would find.
+    """
+    tree = ast.parse("\n".join(re.sub(r"^\s*%.*$", "", text, flags=re.M) for text in sources))
+    used = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [node.module]
+            if re.match(r"course_lib\.widgets\.", node.module):
+                used |= {alias.name for alias in node.names}
+            elif node.module == "course_lib.widgets":
+                for alias in node.names:
+                    used |= _attributes(tree, alias.asname or alias.name)
+        else:
+            continue
+        assert "ipywidgets" not in {module.split(".")[0] for module in modules}, (
+            "controls belong in a panel in course_lib/widgets, where they are tested"
+        )
+    return {name for name in used if name[:1].isupper()}
+
+
+def _attributes(tree, module):
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == module
+    }
+
+
+def test_every_panel_of_the_library_is_in_the_table():
+    assert set(panel_classes()) - {name.split(" ")[0] for name in PANELS} == set()
+
+
+def test_the_table_builds_the_panels_that_it_names():
+    for name, panel in PANELS.items():
+        assert type(panel.build()) is panel_classes()[name.split(" ")[0]]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_panel_of_a_notebook_is_in_the_table(path):
+    cells = nbformat.read(path, as_version=4).cells
+    used = panels_of([cell.source for cell in cells if cell.cell_type == "code"])
+    assert used & set(panel_classes()) <= set(PANELS)
+    assert used <= set(panel_classes()), "a class that is no panel, or has no self.panel"
+
+
+# The tests themselves ----------------------------------------------------------------------------
+
+
+def test_a_control_that_is_added_to_a_panel_is_missed():
+    panel = FrameSlider(np.zeros((2, 4, 4, 1)), "ab")
+    panel.speed = ipywidgets.IntSlider()
+    panel.more = {"reset": ipywidgets.Button()}
+    row = ipywidgets.HBox([panel.speed, panel.more["reset"], ipywidgets.Text(description="free")])
+    panel.panel.children += (row,)
+    assert set(controls(panel)) == {"slider", "speed", "more[reset]", "unnamed Text 'free'"}
+
+
+def test_a_panel_in_a_panel_is_one_control():
+    class Outer:
+        def __init__(self):
+            self.canvas, self.go = DrawingCanvas(core=True), ipywidgets.Button()
+            self.panel = ipywidgets.VBox([self.canvas.panel, self.go])
+
+    assert set(controls(Outer())) == {"canvas", "go"}
+
+
+@pytest.mark.parametrize(
+    "source, found",
+    [
+        ("from course_lib.widgets.frames import FrameSlider\nFrameSlider(x)", {"FrameSlider"}),
+        ("from course_lib.widgets import frames\nframes.FrameSlider(x)", {"FrameSlider"}),
+        (
+            "from course_lib.widgets import frames as f\n%time f.x\nf.FrameSlider(x)",
+            {"FrameSlider"},
+        ),
+        ("from course_lib.widgets.engine import stop_all\nstop_all()", set()),
+        ("from course_lib import plots\nplots.Axes", set()),
+    ],
+)
+def test_the_panels_of_a_notebook_are_found(source, found):
+    assert panels_of([source]) == found
+
+
+@pytest.mark.parametrize("source", ["import ipywidgets", "from ipywidgets import interact"])
+def test_a_notebook_with_controls_of_its_own_is_refused(source):
+    with pytest.raises(AssertionError, match="controls belong in a panel"):
+        panels_of([source])
+
+
+def test_a_test_counts_only_where_it_exists_and_names_the_control(tmp_path):
+    path = tmp_path / "test_it.py"
+    path.write_text(
+        "def helper(panel):\n    panel.rate.click()\n\n"
+        "def test_rate(panel):\n    helper(panel)\n\n"
+        "@pytest.mark.parametrize('name', ['depth', 'width'])\ndef test_all(name):\n    pass\n"
+    )
+    assert is_moved(path, "test_rate", "rate") and is_moved(path, "test_all", "width")
+    assert not is_moved(path, "test_all", "rate")
+    assert not is_moved(path, "test_gone", "rate") and not is_moved(path, "helper", "rate")
