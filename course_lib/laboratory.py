@@ -56,7 +56,7 @@ class Settings:
         anneal_steps: learning rates fall to 0, and gamma to a hundredth, along half a cosine of
             so many steps; 0 keeps them constant.
         seed: of weights, latents and batches.
-        strokes, brush: see `points.from_strokes`.
+        strokes, brush: of a drawing, see `datasets.strokes`; tuples, so that settings compare.
 
     Raises:
         ValueError: on a value outside its range, naming it.
@@ -78,7 +78,7 @@ class Settings:
     anneal_steps: int = 0
     seed: int = 0
     strokes: tuple = ()
-    brush: float = 0.05
+    brush: float = 0.08
 
     def __post_init__(self):
         choices = {
@@ -390,8 +390,8 @@ class Laboratory:
 
         sliced_wasserstein to real points; auc, how surely D tells real from generated (0.5: not
         at all, 1: always); reach, the share of real points with a generated one within `REACH`,
-        and on_data, the reverse; spread, the standard deviation of generated over that of real points; for data with modes
-        also covered, on_mode and reverse_kl of `metrics.mode_report`.
+        and on_data, the reverse; spread, the standard deviation of generated over that of real
+        points; for data with modes also covered, on_mode and reverse_kl of `metrics.mode_report`.
         """
         fake, real = self.fake_points(samples, seed=1), self.real.points[-samples:]
         near = np.nan_to_num(fake, nan=1e6, posinf=1e6, neginf=-1e6)

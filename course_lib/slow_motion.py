@@ -5,6 +5,7 @@ The numbers of a step are worked out in NumPy from the logits, not taken from th
 
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -105,8 +106,8 @@ def _half(lab, name):
     )
     before = [np.asarray(weight) for weight in network.trainable_variables]
     getattr(lab, name)()
-    moved = np.sqrt(sum(((np.asarray(new) - old) ** 2).sum()
-                        for new, old in zip(network.trainable_variables, before, strict=True)))  # fmt: skip
+    now = [np.asarray(weight) for weight in network.trainable_variables]
+    moved = np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(now, before, strict=True)))
     after_real, after_fake = lab.logits(real), lab.logits(gan.generator(latents))
     yield SubStep(
         f"{who} 5. The optimizer moves the weights of {who}",
@@ -122,7 +123,7 @@ def _look_ahead(lab, name):
     gan, config = lab.gan, lab.step_config
     real = lab.next_batch(name)
     state = gan.seed.state.numpy()
-    latents = tf.cast(_normal((len(real), config.latent_dim), gan.seed), tf.float32)
+    latents = keras.random.normal((len(real), config.latent_dim), seed=gan.seed)
     gan.seed.state.assign(state)  # the step itself will draw the same
     network = gan.discriminator if name == "discriminator_step" else gan.generator
     with tf.GradientTape() as tape:
@@ -130,12 +131,6 @@ def _look_ahead(lab, name):
         loss = _library_loss(lab, name, real, fake)
     gradients = tape.gradient(loss, network.trainable_variables)
     return latents.numpy(), fake.numpy(), real.numpy(), float(loss), gradients
-
-
-def _normal(shape, seed):
-    import keras
-
-    return keras.random.normal(shape, seed=seed)
 
 
 def _library_loss(lab, name, real, fake):

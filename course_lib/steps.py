@@ -213,7 +213,9 @@ def make_half_steps(gan, config, *, penalty_schedule=None):
         _update_average(gan, config)
         return metrics
 
-    return tuple(tf.function(half, autograph=False) for half in (discriminator_step, generator_step))
+    return tuple(
+        tf.function(half, autograph=False) for half in (discriminator_step, generator_step)
+    )
 
 
 def repeat(step, draw_images):
@@ -325,9 +327,7 @@ def _update_discriminator(gan, config, real_images, penalty_schedule=None):
         penalties = _penalties(gan, config, real_images, fake_images)
         penalty = sum(weight * value for weight, value in penalties.values())
         if penalty_schedule is not None:
-            penalty *= ops.cast(
-                penalty_schedule(gan.discriminator_optimizer.iterations), "float32"
-            )
+            penalty *= ops.cast(penalty_schedule(gan.discriminator_optimizer.iterations), "float32")
         loss = adversarial + penalty
         loss = _scale(gan.discriminator_optimizer, loss)
     _descend(tape, loss, gan.discriminator, gan.discriminator_optimizer)

@@ -12,9 +12,10 @@ from scipy.spatial import cKDTree
 
 matplotlib.use("Agg")
 
-from course_lib.widgets import canvas, strokes
+from course_lib.datasets import strokes
+from course_lib.datasets.strokes import PRESETS, points_from_strokes
+from course_lib.widgets import canvas
 from course_lib.widgets.canvas import DrawingCanvas
-from course_lib.widgets.strokes import PRESETS, points_from_strokes
 
 LINE = [[[-0.5, 0.0], [0.5, 0.0]]]
 LETTER = [[[-0.6, -0.8], [-0.6, 0.8], [0.5, 0.8]], [[-0.6, 0.0], [0.3, 0.0]]]  # an F

@@ -8,6 +8,9 @@ import dataclasses
 
 import numpy as np
 
+from course_lib.datasets import strokes
+
+DRAWING = np.float32(2.2)  # half the side of the square that a drawing fills
 EXTENT = 2.6  # half the side of the square that shows any of them with a margin
 
 
@@ -115,49 +118,22 @@ def density(name, where):
     """
     if name not in _MIXTURES:
         raise ValueError(
-            f"the density of {name!r} is not known in closed form; it is for {', '.join(_MIXTURES)}."
+            f"the density of {name!r} has no closed form here; that of {', '.join(_MIXTURES)} has."
         )
     modes, sigma = _MIXTURES[name]
     gaps = ((np.asarray(where, "float64")[:, None] - modes[None]) ** 2).sum(axis=-1)
     return np.exp(-gaps / (2 * sigma**2)).mean(axis=1) / (2 * np.pi * sigma**2)
 
 
-def from_strokes(strokes, brush, count=50_000, *, seed=0):
-    """Return points of a distribution that was drawn by hand.
+def from_strokes(drawn, brush, count=50_000, *, seed=0):
+    """Return points of a drawing, a square of [-1, 1], enlarged to the size of the others.
 
-    Args:
-        strokes: sequence of strokes, each a sequence of (x, y) in the plane; a stroke of a
-            single point is a dot.
-        brush: standard deviation of the points around the stroke, above 0.
-        count: number of points, at least 1.
-        seed: whole number, at least 0.
+    Args and errors as in `strokes.points_from_strokes`.
 
     Returns:
-        `PointSet` named "drawn": uniform along the strokes by length, where a dot counts as
-        a stroke of length 2 * brush.
-
-    Raises:
-        ValueError: if there is no stroke, a coordinate is not a finite number, or brush or count
-            is not positive.
+        `PointSet` named "drawn".
     """
-    if brush <= 0 or count < 1:
-        raise ValueError(f"brush and count must be positive, got {brush} and {count}.")
-    strokes = [np.asarray(stroke, "float64").reshape(-1, 2) for stroke in strokes if len(stroke)]
-    if not strokes:
-        raise ValueError("nothing is drawn: draw at least one stroke, or choose a distribution.")
-    starts = np.concatenate([s[:-1] if len(s) > 1 else s for s in strokes])
-    ends = np.concatenate([s[1:] if len(s) > 1 else s for s in strokes])
-    if not (np.isfinite(starts).all() and np.isfinite(ends).all()):
-        raise ValueError("strokes must hold finite coordinates, got nan or inf.")
-    lengths = np.maximum(np.linalg.norm(ends - starts, axis=1), 1e-12)
-    dots = np.concatenate([np.full(max(len(s) - 1, 1), len(s) == 1) for s in strokes])
-    lengths[dots] = 2 * brush
-    generator = np.random.Generator(np.random.Philox(key=[seed, len(NAMES)]))
-    chosen = generator.choice(len(lengths), count, p=lengths / lengths.sum())
-    along = generator.random((count, 1))
-    drawn = starts[chosen] + along * (ends - starts)[chosen]
-    drawn = drawn + generator.normal(0, brush, (count, 2))
-    return PointSet("drawn", drawn.astype("float32"))
+    return PointSet("drawn", DRAWING * strokes.points_from_strokes(drawn, brush, count, seed))
 
 
 __all__ = ["EXTENT", "NAMES", "PointSet", "density", "from_strokes", "load"]

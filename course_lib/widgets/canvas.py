@@ -15,8 +15,8 @@ import matplotlib.figure
 import traitlets
 from PIL import Image, ImageDraw
 
-from course_lib.widgets import strokes as paths
-from course_lib.widgets.strokes import PRESETS, points_from_strokes
+from course_lib.datasets import strokes as paths
+from course_lib.datasets.strokes import PRESETS, points_from_strokes
 
 BRUSHES = (0.02, 0.3)  # smallest and largest radius
 PIXELS = 320

@@ -2,6 +2,8 @@
 
 import html
 import io
+import threading
+import time
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -11,7 +13,7 @@ from PIL import Image, ImageDraw
 from course_lib import losses
 from course_lib.datasets import points
 from course_lib.diagnosis import diagnose
-from course_lib.laboratory import BROKEN_RUNS, OPTIMIZERS, PENALTIES, Laboratory, Settings
+from course_lib.laboratory import BROKEN_RUNS, OPTIMIZERS, PENALTIES, Laboratory
 from course_lib.slow_motion import slow_motion
 from course_lib.widgets import engine, lab_picture
 from course_lib.widgets.canvas import DrawingCanvas
@@ -64,6 +66,8 @@ class GanLab:
         """
         self.lab = Laboratory(settings)
         self._bands, self._slow = {}, None
+        self._speed = 100.0  # steps a second, a low guess
+        self._following = None  # the thread that moves controls to where the laboratory is
         self.image = ipywidgets.Image(format="png", width=PIXELS, height=PIXELS + STRIP)
         self.status, self.code = ipywidgets.HTML(), ipywidgets.HTML()
         self.slow_text = ipywidgets.HTMLMath()
@@ -177,8 +181,12 @@ class GanLab:
         self._slow = self._slow if action == self._slow_step else None
         self.worker.submit(action)
 
+    def _by_reader(self):
+        """Whether a control was moved by the reader, and not by the panel itself."""
+        return self._following != threading.get_ident()
+
     def _change(self, name, value):
-        if getattr(self.lab.settings, name) != value:  # not when the panel itself moved the control
+        if self._by_reader():
             self.worker.submit(lambda: self.lab.change(**{name: value}), key=name)
 
     def _play(self, change):
@@ -187,10 +195,9 @@ class GanLab:
 
     def _go_back(self, change):
         tick = change["new"]
-        if tick == self.lab.tick or tick is None:
-            return
-        self.worker.pause()
-        self.worker.submit(lambda: self.lab.rewind(tick), key="time")
+        if self._by_reader() and tick is not None:
+            self.worker.pause()
+            self.worker.submit(lambda: self.lab.rewind(tick), key="time")
 
     def _break(self, change):
         if change["new"] not in BROKEN_RUNS:
@@ -217,13 +224,15 @@ class GanLab:
     # Work and its picture ------------------------------------------------------------------------
 
     def _work(self, seconds):
-        # A chunk is what fits into the slice at the speed of the last seconds; at first, a little.
-        count = int(max(1, min(1000, self.worker.rate * seconds or 5)))
-        before = self.lab.tick
+        # As many steps in one call as fit into the slice at the speed of the slice before.
+        count = max(1, min(1000, round(seconds * self._speed)))
+        before, start = self.lab.tick, time.perf_counter()
         self.lab.run(count)
+        done = self.lab.tick - before
+        self._speed = done / (time.perf_counter() - start)
         if self.lab.diverged:
             self.worker.pause()
-        return self.lab.tick - before
+        return done
 
     def _publish(self):
         layers = [name for name, button in self.layers.items() if button.value]
@@ -244,6 +253,13 @@ class GanLab:
 
     def _follow(self):
         """Let the controls say what is, also after going back or after a broken run."""
+        self._following = threading.get_ident()
+        try:
+            self._move_controls()
+        finally:
+            self._following = None
+
+    def _move_controls(self):
         for name, control in self.controls.items():
             value = getattr(self.lab.settings, name)
             if control.value != value:
@@ -253,11 +269,8 @@ class GanLab:
             return  # a slider whose ends move can't be dragged
         recorded = self.lab.recorded
         if tuple(self.time.options) != recorded:
-            with self.time.hold_trait_notifications():
-                self.time.options = recorded
-        nearest = max(tick for tick in recorded if tick <= self.lab.tick)
-        if self.lab.tick in recorded:
-            self.time.value = nearest
+            self.time.options = recorded
+        self.time.value = max(tick for tick in recorded if tick <= self.lab.tick)
 
     def _band(self):
         data = self.lab.settings
@@ -270,7 +283,9 @@ class GanLab:
         lab, now, band = self.lab, self.lab.rows[-1], self._band()
         rate = f", {self.worker.rate:,.0f} steps/s" if self.worker.playing else ""
         lines = [f"<b>tick {lab.tick:,}</b>{rate}"]
-        lines += [f"<b>{html.escape(f.name)}</b>: {html.escape(f.evidence)}" for f in self.findings()]
+        lines += [
+            f"<b>{html.escape(f.name)}</b>: {html.escape(f.evidence)}" for f in self.findings()
+        ]
         rows = [
             f"<tr><td>{words}</td><td>{now[name]:.4g}</td>"
             f"<td>{band[name][0]:.3g} to {band[name][1]:.3g}</td></tr>"
@@ -281,8 +296,8 @@ class GanLab:
         lines.append(f"<table>{head}{''.join(rows)}</table>")
         if "d_loss" in now:
             lines.append(
-                f"loss of D {now['d_loss']:.3f}, mean D(x) {now.get('real_logit', np.nan):.2f}, "
-                f"mean D(G(z)) {now.get('fake_logit', np.nan):.2f}, AUC {now.get('auc', np.nan):.3f}"
+                f"loss of D {now['d_loss']:.3f}, mean D(x) {now['real_logit']:.2f}, "
+                f"mean D(G(z)) {now['fake_logit']:.2f}, AUC {now.get('auc', np.nan):.3f}"
             )
         if self.layers["gradients"].value:
             lines.append(f"median length of a gradient: {lab_picture.gradient_scale(lab):.3g}")
@@ -311,13 +326,15 @@ def _offer(control, value):
 
 
 def _history(rows):
-    pairs = [(row["tick"], row["sliced_wasserstein"]) for row in rows if "sliced_wasserstein" in row]
+    pairs = [
+        (row["tick"], row["sliced_wasserstein"]) for row in rows if "sliced_wasserstein" in row
+    ]
     ticks, distances = np.array(pairs, "float64").T
     return ticks, np.maximum(distances, 1e-3)
 
 
 def _draw_history(picture, rows, band):
-    """The sliced Wasserstein distance on a logarithmic axis, above the band of real against real."""
+    """The sliced Wasserstein distance, on a logarithmic axis, and the band of real against real."""
     ticks, distances = _history(rows)
     ink, top, bottom = ImageDraw.Draw(picture), PIXELS + 16, PIXELS + STRIP - 4
     low, high = np.log(0.01), np.log(max(3.0, distances.max()))

@@ -1,0 +1,121 @@
+"""Two laboratories side by side that differ in one thing."""
+
+import dataclasses
+import html
+import io
+
+import ipywidgets
+import matplotlib.pyplot as plt
+from PIL import Image
+
+from course_lib.diagnosis import diagnose
+from course_lib.laboratory import Laboratory, Settings
+from course_lib.widgets import engine, lab_picture
+
+PIXELS, GAP = 300, 12
+
+
+class Race:
+    """Two runs from the same seed that take the same number of steps.
+
+    Attributes:
+        labs: the two `Laboratory`, left and right.
+        worker: the `engine.Worker`; `run(steps)` uses it without a thread.
+        play, step, reset, seed: the controls.
+        image, status: both pictures in one, and the measures in words.
+        panel: the box to display.
+    """
+
+    def __init__(self, settings=None, **different):
+        """Build the panel; nothing runs yet.
+
+        Args:
+            settings: `Settings` of the left run; None takes the defaults.
+            **different: the settings, usually one, in which the right run differs.
+
+        Raises:
+            ValueError: if nothing differs by name, or a setting is unknown or out of range.
+        """
+        unknown = different.keys() - {field.name for field in dataclasses.fields(Settings)}
+        if not different or unknown:
+            raise ValueError(
+                f"name what the right run does differently, such as loss='hinge'; got {different}."
+            )
+        left = settings or Settings()
+        self.labs = (Laboratory(left), Laboratory(dataclasses.replace(left, **different)))
+        self._words = tuple(
+            ", ".join(f"{name} = {getattr(lab.settings, name)!r}" for name in different)
+            for lab in self.labs
+        )
+        self.image = ipywidgets.Image(format="png", width=2 * PIXELS + GAP, height=PIXELS)
+        self.status = ipywidgets.HTML()
+        self.play = ipywidgets.ToggleButton(False, description="▶ play")
+        self.step = ipywidgets.Button(description="100 steps")
+        self.reset = ipywidgets.Button(description="reset")
+        self.seed = ipywidgets.BoundedIntText(left.seed, 0, 10**6, description="seed")
+        work = engine.repeat(lambda: self._run_both(10))
+        self.worker = engine.Worker("race", work, self._publish, on_status=self._say)
+        self.play.observe(self._play, "value")
+        self.step.on_click(lambda _: self.worker.submit(lambda: self._run_both(100)))
+        self.reset.on_click(lambda _: self.worker.submit(self._reset))
+        self.seed.observe(lambda _: self.worker.submit(self._reset), "value")
+        controls = ipywidgets.HBox([self.play, self.step, self.reset, self.seed])
+        self.panel = ipywidgets.VBox([controls, self.image, self.status])
+        self.worker.run()
+
+    def run(self, count):
+        """Take steps in the calling thread, and show the result: for cells and tests."""
+        self.worker.run(lambda: self._run_both(count))
+
+    def figure(self):
+        """Return both pictures, and both distances over time, for readers without a kernel."""
+        figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+        for axis, lab, words in zip(axes[:2], self.labs, self._words, strict=True):
+            axis.imshow(lab_picture.draw(lab, pixels=PIXELS))
+            axis.set(xticks=[], yticks=[], title=words)
+        for lab, words, style in zip(self.labs, self._words, ("-", "--"), strict=True):
+            rows = [row for row in lab.rows if "sliced_wasserstein" in row]
+            axes[2].plot([row["tick"] for row in rows],
+                         [row["sliced_wasserstein"] for row in rows], style, label=words)  # fmt: skip
+        axes[2].set(xlabel="ticks", ylabel="sliced Wasserstein distance", yscale="log")
+        axes[2].legend(fontsize=8)
+        return figure
+
+    def _run_both(self, count):
+        for lab in self.labs:
+            lab.run(count)
+        if all(lab.diverged for lab in self.labs):
+            self.worker.pause()
+
+    def _reset(self):
+        for lab in self.labs:
+            lab.reset(self.seed.value)
+
+    def _play(self, change):
+        self.worker.play() if change["new"] else self.worker.pause()
+
+    def _say(self, words):
+        self.status.value = words
+        if self.play.value != self.worker.playing:
+            self.play.value = self.worker.playing
+        self.play.description = "❚❚ pause" if self.worker.playing else "▶ play"
+
+    def _publish(self):
+        picture = Image.new("RGB", (2 * PIXELS + GAP, PIXELS), "white")
+        for index, lab in enumerate(self.labs):
+            picture.paste(lab_picture.draw(lab, pixels=PIXELS), (index * (PIXELS + GAP), 0))
+        buffer = io.BytesIO()
+        picture.save(buffer, "png", compress_level=1)
+        self.image.value = buffer.getvalue()
+        rows = [self._row(*pair) for pair in zip(self.labs, self._words, strict=True)]
+        head = "<tr><th></th><th>tick</th><th>sliced Wasserstein</th><th>diagnosis</th></tr>"
+        return f"<table>{head}{''.join(rows)}</table>"
+
+    def _row(self, lab, words):
+        distance = lab.rows[-1].get("sliced_wasserstein", float("nan"))
+        scale = float(lab.real.points.std(axis=0).mean())
+        found = ", ".join(finding.name for finding in diagnose(lab.rows, scale=scale)) or "nothing"
+        return (
+            f"<tr><td>{html.escape(words)}</td><td>{lab.tick:,}</td><td>{distance:.4g}</td>"
+            f"<td>{html.escape(found)}</td></tr>"
+        )
