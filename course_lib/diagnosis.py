@@ -44,13 +44,13 @@ def diagnose(rows, *, scale=1.0):
         return []
     recent = rows[-WINDOW:]
 
-    def mean(name):
+    def mean(name, otherwise=0.0):
         values = [row[name] for row in recent if name in row]
-        return float(np.mean(values)) if values else 0.0
+        return float(np.mean(values)) if values else otherwise
 
     found = []
     logit = max(abs(mean("real_logit")), abs(mean("fake_logit")))
-    auc, reach, on_data = mean("auc"), mean("reach"), mean("on_data")
+    auc, reach, on_data = mean("auc"), mean("reach", 1.0), mean("on_data")
     spread, motion = mean("spread"), mean("motion") / scale
     if logit > HUGE_LOGIT or spread > FAR_SPREAD:
         found.append(

@@ -146,9 +146,14 @@ BROKEN_RUNS = {
             g_learning_rate=1e-2,
         ),
         "mode collapse",
-        {"penalty": "WGAN-GP", "d_learning_rate": 1e-3, "g_learning_rate": 1e-3},
+        {
+            "penalty": "WGAN-GP",
+            "optimizer": "adam",
+            "d_learning_rate": 1e-3,
+            "g_learning_rate": 1e-3,
+        },
         "Nothing bounds the critic's slope, so the generator chases its steepest place: the "
-        "gradient penalty bounds it, and smaller steps follow it.",
+        "gradient penalty bounds it, and smaller steps without momentum follow it.",
     ),
     "B": BrokenRun(
         Settings(
@@ -170,6 +175,7 @@ BROKEN_RUNS = {
         "saturated discriminator",
         {
             "loss": "nonsaturating",
+            "optimizer": "adam",
             "d_learning_rate": 1e-3,
             "g_learning_rate": 1e-3,
             "discriminator_updates": 1,
@@ -181,7 +187,7 @@ BROKEN_RUNS = {
     "D": BrokenRun(
         Settings(optimizer="sgd", d_learning_rate=3.0, g_learning_rate=3.0),
         "divergence",
-        {"d_learning_rate": 0.1, "g_learning_rate": 0.1},
+        {"d_learning_rate": 0.05, "g_learning_rate": 0.05},
         "The step is longer than the loss is curved: each overshoots by more than the last.",
     ),
 }

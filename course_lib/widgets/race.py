@@ -74,9 +74,9 @@ class Race:
             axis.imshow(lab_picture.draw(lab, pixels=PIXELS))
             axis.set(xticks=[], yticks=[], title=words)
         for lab, words, style in zip(self.labs, self._words, ("-", "--"), strict=True):
-            rows = [row for row in lab.rows if "sliced_wasserstein" in row]
-            axes[2].plot([row["tick"] for row in rows],
-                         [row["sliced_wasserstein"] for row in rows], style, label=words)  # fmt: skip
+            name = "sliced_wasserstein"
+            pairs = [(row["tick"], row[name]) for row in lab.rows if name in row]
+            axes[2].plot(*zip(*pairs, strict=True), style, label=words)
         axes[2].set(xlabel="ticks", ylabel="sliced Wasserstein distance", yscale="log")
         axes[2].legend(fontsize=8)
         return figure
