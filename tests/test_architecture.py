@@ -23,18 +23,28 @@ ARROWS = {
     "features": {"shipped"},
     "metrics": set(),
     "plots": set(),
+    "theory": set(),
     "steps": {"losses"},
     "progress": {"checkpoints"},
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "style": {"features"},
-    "widgets": {"plots", "runtime", "networks", "losses", "steps", "metrics", "datasets", "style"},
+    "widgets": {"plots", "theory", "runtime", "networks", "losses", "steps", "metrics"}
+    | {"datasets", "style"},
     "checks": {"losses", "metrics"},
     "publish": {"runtime"},
     "__init__": {"runtime"},
     "__main__": {"runtime"},
 }
 # These work with NumPy alone, so that they can be tested, and used, without TensorFlow.
-WITHOUT_TENSORFLOW = ["metrics", "plots", "array_files", "checkpoints", "publish", "__init__"]
+WITHOUT_TENSORFLOW = [
+    "metrics",
+    "plots",
+    "theory",
+    "array_files",
+    "checkpoints",
+    "publish",
+    "__init__",
+]
 WITHOUT_TENSORFLOW += ["datasets/__init__", "datasets/avatars", "datasets/images"]
 
 FILES = sorted(path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py"))
