@@ -123,8 +123,8 @@ def _densities(p, q):
 
 
 def _relative(p, middle):
-    """p log(p / middle), and 0 where p is 0."""
-    ratio = np.divide(p, middle, out=np.ones_like(p), where=p > 0)
+    """p log(p / middle), and 0 where p is 0 or so small that its half is."""
+    ratio = np.divide(p, middle, out=np.ones_like(p), where=(p > 0) & (middle > 0))
     return p * np.log(ratio)
 
 

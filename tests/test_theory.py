@@ -123,6 +123,11 @@ def test_the_js_divergence_of_probabilities_is_the_square_of_scipys_distance():
     assert theory.js_divergence(q, p) == pytest.approx(expected, abs=1e-12)
 
 
+def test_densities_whose_half_underflows_to_0_give_no_nan():
+    p, q = np.array([1.0, 5e-324, 0.0]), np.array([0.0, 0.0, 1.0])
+    assert theory.js_divergence(p, q) == pytest.approx(math.log(2))
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.25, 1.0, 3.0])
 def test_shifted_uniforms_have_the_divergence_and_distance_of_the_closed_forms(shift):
     p, q = uniforms(shift)

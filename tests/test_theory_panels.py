@@ -148,6 +148,15 @@ def test_the_numbers_of_two_gaussians_are_those_of_quadrature():
     np.testing.assert_allclose(found, expected, atol=6e-5)
 
 
+@pytest.mark.parametrize("mean", [-6.0, 0.0, 6.0])
+@pytest.mark.parametrize("sigma", [0.3, 2.5])
+@pytest.mark.parametrize("slope, offset", [(-6.0, -6.0), (6.0, 6.0), (0.0, 0.0)])
+def test_the_ends_of_the_sliders_of_two_gaussians_keep_the_bound(mean, sigma, slope, offset):
+    found = TwoGaussians.numbers({"mean": mean, "sigma": sigma, "slope": slope, "offset": offset})
+    assert found["value"] <= found["best"] + 1e-12
+    assert found["best"] == pytest.approx(2 * found["jsd"] - np.log(4), abs=1e-3)
+
+
 def test_a_discriminator_far_below_the_axis_becomes_a_triangle_at_its_end():
     panel = TwoGaussians(slope=6.0)
     artists = panel._artists

@@ -53,9 +53,8 @@ print("measured growth", theory.measured_growth(*setting, alternating={alternati
         plane, distance = figure.subplots(1, 2)
         plane.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal",
                   xlabel="generator θ", ylabel="discriminator ψ",
-                  title=f"{STEPS} steps from (1, 1)")  # fmt: skip
+                  title=f"{STEPS} steps from (1, 1); +: equilibrium")  # fmt: skip
         plane.plot([0], [0], "+", color="black", markersize=12)
-        plane.annotate("equilibrium", (0, -0.12), fontsize=8, ha="center", va="top")
         plane.plot(*START, "s", color=VERMILION, markersize=6)
         plane.annotate("start", (START[0] + 0.1, START[1] + 0.1), fontsize=8)
         distance.set(xlim=(0, STEPS), ylim=(1e-4, 1e4), yscale="log", xlabel="step",
