@@ -23,6 +23,7 @@ ARROWS = {
     "features": {"shipped"},
     "metrics": set(),
     "plots": set(),
+    "theory": set(),
     "steps": {"losses"},
     "progress": {"checkpoints"},
     "diagnosis": set(),
@@ -40,6 +41,7 @@ ARROWS = {
         "datasets",
         "style",
         "laboratory",
+        "theory",
         "slow_motion",
         "diagnosis",
     },  # fmt: skip
@@ -49,7 +51,15 @@ ARROWS = {
     "__main__": {"runtime"},
 }
 # These work with NumPy alone, so that they can be tested, and used, without TensorFlow.
-WITHOUT_TENSORFLOW = ["metrics", "plots", "array_files", "checkpoints", "publish", "__init__"]
+WITHOUT_TENSORFLOW = [
+    "metrics",
+    "plots",
+    "theory",
+    "array_files",
+    "checkpoints",
+    "publish",
+    "__init__",
+]
 WITHOUT_TENSORFLOW += ["datasets/__init__", "datasets/avatars", "datasets/images"]
 
 FILES = sorted(path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py"))

@@ -14,11 +14,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import spatial
 
-from course_lib import checks
-from course_lib.checks import engine, transposed_sizes
+from course_lib import checks, losses, theory
+from course_lib.checks import engine, js_divergence, spectral_radius_of_dirac_step, transposed_sizes
 
 NAMES = checks.names()
+R1 = checks.exercise("r1_of_linear_discriminator")
 LIBRARIES = {"np": np, "tf": tf, "keras": keras}  # what a notebook's set-up cell imports
 
 RIGHT = [
@@ -52,9 +54,12 @@ def _toy(check=lambda attempt: attempt(1.0), *, seconds: float = 5.0) -> engine.
 
 def test_the_exercises_of_the_first_notebooks_are_there():
     first = {"to_pixels", "mix_latents"}
+    game = {"optimal_discriminator", "js_divergence", "generator_gradient", "nonsaturating_loss"}
+    game |= {"r1_of_linear_discriminator", "spectral_radius_of_dirac_step"}
     faces = {"discriminator_loss_from_logits", "generator_activation", "label_shapes"}
     faces |= {"transposed_sizes", "ema_update"}
     assert {name for name in NAMES if checks.exercise(name).notebook == "00_start_here"} == first
+    assert {name for name in NAMES if checks.exercise(name).notebook == "01_gan_game"} == game
     assert {name for name in NAMES if checks.exercise(name).notebook == "06_first_faces"} == faces
 
 
@@ -137,6 +142,25 @@ def test_the_explained_floor_of_a_double_sigmoid_is_right():
     best = np.logaddexp(0, -1.0) + np.logaddexp(0, 0.0)  # sigmoid(+inf) = 1, sigmoid(-inf) = 0
     text = checks.exercise("discriminator_loss_from_logits").explanation
     assert f"{best:.3f}" == "1.006" and "1.006" in text
+
+
+def test_the_right_divergence_is_the_square_of_scipys_distance():
+    p, q = np.array([0.1, 0.2, 0.7, 0.0]), np.array([0.5, 0.0, 0.25, 0.25])
+    expected = spatial.distance.jensenshannon(p, q) ** 2
+    assert js_divergence.right(p, q) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("rate, gamma", spectral_radius_of_dirac_step.CASES)
+def test_the_right_radius_is_that_of_the_librarys_matrix(rate, gamma):
+    found = spectral_radius_of_dirac_step.right_radius(rate, gamma)
+    assert found == pytest.approx(theory.spectral_radius(theory.dirac_step_matrix(rate, gamma)))
+
+
+def test_the_right_penalty_of_a_linear_discriminator_is_that_of_the_losses():
+    weights = np.array([3.0, -1.0, 0.5], np.float32)
+    right = _function("r1_of_linear_discriminator", R1.solution)
+    penalty = losses.r1_penalty(lambda x, training: x @ weights[:, None], tf.ones((2, 3)))
+    assert float(right(weights, 0.7, None)) == pytest.approx(float(penalty), rel=1e-6)
 
 
 # What the learner calls --------------------------------------------------------------------------
