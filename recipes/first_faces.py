@@ -15,31 +15,34 @@ from course_lib import features, metrics, runtime, steps, train
 from course_lib.datasets import catalog, pipeline
 from course_lib.networks import dcgan, mlp
 
-SAMPLES, LATENT_DIM, BATCH_SIZE = 2_000, 64, 64
+SAMPLES, LATENT_DIM = 2_000, 64
 
 
-def fully_connected(image_shape):
+def fully_connected(image_shape, images_seen):
     networks = mlp.generator(LATENT_DIM, image_shape), mlp.discriminator(image_shape)
     optimizers = [keras.optimizers.Adam(2e-4, 0.5) for _ in networks]
-    return networks, optimizers, steps.GanStepConfig(latent_dim=LATENT_DIM)
+    return networks, optimizers, steps.GanStepConfig(latent_dim=LATENT_DIM), 64
 
 
-def convolutional(image_shape):
+def convolutional(image_shape, images_seen):
     networks = (
-        dcgan.generator(LATENT_DIM, image_shape, base_filters=32),
+        dcgan.generator(LATENT_DIM, image_shape, base_filters=48),
         dcgan.discriminator(image_shape, base_filters=32, batch_norm=False),
     )
-    optimizers = [keras.optimizers.Adam(4e-4, 0.0, 0.99) for _ in networks]
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, images_seen // 32, alpha=0.05)
+    optimizers = [keras.optimizers.Adam(rate, 0.0, 0.99) for _ in networks]
     config = steps.GanStepConfig(
-        latent_dim=LATENT_DIM, r1_gamma=0.02, penalty_share=0.25, ema_decay=0.995
+        latent_dim=LATENT_DIM, r1_gamma=0.8, penalty_share=0.25, ema_decay=0.9975
     )
-    return networks, optimizers, config
+    return networks, optimizers, config, 32
 
 
 def distance(arm, *, seed, images_seen, faces, held_out_features):
     """Train one arm with one seed and return its kernel distance."""
     keras.utils.set_random_seed(seed)
-    (generator, discriminator), optimizers, config = arm(faces.images.shape[1:])
+    (generator, discriminator), optimizers, config, batch_size = arm(
+        faces.images.shape[1:], images_seen
+    )
     gan = steps.Gan.create(
         generator,
         discriminator,
@@ -47,7 +50,7 @@ def distance(arm, *, seed, images_seen, faces, held_out_features):
         discriminator_optimizer=optimizers[1],
         seed=seed,
     )
-    batches = pipeline.batches(faces, BATCH_SIZE, seed=seed)
+    batches = pipeline.batches(faces, batch_size, seed=seed)
     step = steps.make_gan_step(gan, config)
     train.fit(step, batches, images_seen=images_seen, state=gan.objects(), progress=False)
     samples = steps.sample(gan.ema_generator, SAMPLES, latent_dim=LATENT_DIM, seed=1)
@@ -56,7 +59,7 @@ def distance(arm, *, seed, images_seen, faces, held_out_features):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images-seen", type=int, default=409_600)
+    parser.add_argument("--images-seen", type=int, default=307_200)
     parser.add_argument("--seeds", type=int, default=3)
     settings = parser.parse_args()
     runtime.setup(seed=0)
