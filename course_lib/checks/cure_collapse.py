@@ -1,0 +1,129 @@
+"""Exercise of notebook 02: settings that cure the run that collapses."""
+
+import dataclasses
+
+from course_lib.checks.engine import Exercise, Wrong, WrongAnswer
+
+TICKS = 2_000
+REACHED = 0.8  # of the real points have a generated one near: a healthy run has 0.9
+
+
+def judge_cure(attempt, name):
+    """Train broken run `name` with the learner's changes; raise `Wrong` unless it is well.
+
+    Args:
+        attempt: the learner's function, without arguments; it returns a dict of settings.
+        name: key of `laboratory.BROKEN_RUNS`.
+    """
+    # Here, because checks come without TensorFlow until one is run that needs it.
+    from course_lib.diagnosis import diagnose
+    from course_lib.laboratory import BROKEN_RUNS, Laboratory
+
+    changes, run = attempt(), BROKEN_RUNS[name]
+    if not isinstance(changes, dict) or not changes:
+        raise Wrong(
+            f"Return a dict of settings to change, name and value. Yours is {changes!r}."
+        )
+    if forbidden := changes.keys() & {"data", "seed", "strokes", "brush"}:
+        raise Wrong(f"Cure the training, not the task: leave `{forbidden.pop()}` as it is.")
+    try:
+        settings = dataclasses.replace(run.settings, **changes)
+    except (TypeError, ValueError) as error:
+        raise Wrong(f"These settings can't be made: {error}") from None
+    if settings == run.settings:
+        raise Wrong("These are the settings that the broken run has already.")
+    lab = Laboratory(settings)
+    lab.run(TICKS)
+    found = diagnose(lab.rows, scale=float(lab.real.points.std(axis=0).mean()))
+    if found:
+        raise Wrong(f"After {TICKS:,} steps: {found[0].name} ({found[0].evidence}).")
+    reached = sum(row["reach"] for row in lab.rows[-5:]) / 5
+    if reached < REACHED:
+        raise Wrong(
+            f"No fault is named any more, but after {TICKS:,} steps only {reached:.0%} of the real "
+            f"points have a generated one near. A healthy run has more than {REACHED:.0%}."
+        )
+
+
+def _check(attempt):
+    judge_cure(attempt, "A")
+
+
+EXERCISE = Exercise(
+    name="cure_collapse",
+    title="Cure the run that collapses",
+    notebook="02_gan_lab",
+    minutes=20,
+    difficulty=3,
+    stub='''\
+def cure_collapse():
+    """Return what to change in BROKEN_RUNS["A"].settings, as a dict such as {"depth": 3}.
+
+    Anything but data and seed may be changed. Try it in the panel first: choose broken run A,
+    move the controls, press reset, play.
+    """
+    return ...
+''',
+    hints=(
+        "Look at the critic's answers while it plays: what keeps them from growing?",
+        "A Wasserstein critic needs a bound on its slope: one of the penalties. And the step is "
+        "ten times as long as in the healthy runs.",
+        "Choose the penalty WGAN-GP, and for both networks the learning rate 1e-3 of an Adam "
+        "without momentum.",
+    ),
+    solution='''\
+def cure_collapse():
+    """Return what to change in BROKEN_RUNS["A"].settings, as a dict such as {"depth": 3}.
+
+    Anything but data and seed may be changed. Try it in the panel first: choose broken run A,
+    move the controls, press reset, play.
+    """
+    return {
+        "penalty": "WGAN-GP",
+        "optimizer": "adam",
+        "d_learning_rate": 1e-3,
+        "g_learning_rate": 1e-3,
+    }
+''',
+    explanation=(
+        "Without a bound the critic's slope grows without end, and the whole cloud of points runs "
+        "to wherever it is steepest: one place at a time. The gradient penalty holds the slope "
+        "near 1 between real and generated points. Steps of 1e-2 with momentum still overshoot; "
+        "shorter ones without momentum follow the field."
+    ),
+    check=_check,
+    right_answers=(
+        """\
+def cure_collapse():
+    rate = 1e-3
+    return dict(loss="nonsaturating", penalty="R1", gamma=0.5, optimizer="adam",
+                d_learning_rate=rate, g_learning_rate=rate)
+""",
+    ),
+    wrong_answers=(
+        WrongAnswer(source="def cure_collapse():\n    return {'depth': 3}\n", says="mode collapse"),
+        WrongAnswer(
+            source="def cure_collapse():\n    return {'data': 'two_gaussians'}\n",
+            says="leave `data` as it is",
+        ),
+        WrongAnswer(
+            source="def cure_collapse():\n    return {'learning_rate': 1e-3}\n",
+            says="can't be made",
+        ),
+        WrongAnswer(
+            source="def cure_collapse():\n    return 'WGAN-GP'\n", says="Return a dict of settings"
+        ),
+        WrongAnswer(
+            source="def cure_collapse():\n    return {'loss': 'wasserstein'}\n",
+            says="has already",
+        ),
+        WrongAnswer(
+            source=(
+                "def cure_collapse():\n"
+                "    return {'d_learning_rate': 1e-5, 'g_learning_rate': 1e-5}\n"
+            ),
+            says="have a generated one near",
+        ),
+    ),
+    seconds=5.0,
+)
