@@ -389,3 +389,74 @@ def test_mode_coverage_against_expected_shares_is_the_reverse_divergence():
 def test_unusable_labels_are_refused(labels, classes, probabilities, message):
     with pytest.raises(ValueError, match=message):
         metrics.mode_coverage(np.asarray(labels), classes, probabilities=probabilities)
+
+
+# Points in the plane -----------------------------------------------------------------------------
+
+SQUARE = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [4.0, 4.0]])
+
+
+def test_a_mode_report_by_hand():
+    at = [[0.0, 0.0]] * 6 + [[4.0, 0.29]] * 2 + [[0.0, 3.6]] + [[2.1, 2.1]]
+    report = metrics.mode_report(at, SQUARE, 0.1)
+    # 9 points count as near: 6 at the first mode, 2 at the second; 0.4 and 2.7 are beyond 3 sigma.
+    assert report.on_mode == pytest.approx(0.8)
+    assert report.covered == 2
+    shares = np.array([0.6, 0.2, 0.1, 0.1])
+    assert report.reverse_kl == pytest.approx((shares * np.log(shares * 4)).sum())
+
+
+def test_one_stray_point_does_not_cover_a_mode():
+    points = np.concatenate([np.zeros((400, 2)), SQUARE[1:2]])
+    assert metrics.mode_report(points, SQUARE, 0.1).covered == 1
+    points = np.concatenate([np.zeros((90, 2)), np.tile(SQUARE[1], (10, 1))])
+    assert metrics.mode_report(points, SQUARE, 0.1).covered == 2
+
+
+def test_points_of_the_mixture_itself_have_the_share_of_the_chi_distribution():
+    generator = np.random.default_rng(0)
+    points = SQUARE[generator.integers(0, 4, 100_000)] + generator.normal(0, 0.2, (100_000, 2))
+    report = metrics.mode_report(points, SQUARE, 0.2)
+    assert report.on_mode == pytest.approx(1 - np.exp(-4.5), abs=2e-3)
+    assert report.covered == 4 and report.reverse_kl < 1e-3
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 2)), np.zeros((5, 3)), np.zeros(4)])
+def test_a_mode_report_refuses_other_shapes(points):
+    with pytest.raises(ValueError, match=r"points must have the shape \(count, 2\), got"):
+        metrics.mode_report(points, SQUARE, 0.1)
+
+
+def test_sliced_wasserstein_of_a_shift_is_the_mean_length_of_its_projections():
+    points = np.random.default_rng(0).standard_normal((500, 2))
+    shift = np.array([0.3, -0.4])
+    # Every projection moves by <shift, theta>; over all angles |cos| has the mean 2 / pi.
+    value = metrics.sliced_wasserstein(points, points + shift, directions=720)
+    assert value == pytest.approx(0.5 * 2 / np.pi, rel=1e-4)
+
+
+def test_sliced_wasserstein_agrees_with_scipy_along_each_direction():
+    from scipy.stats import wasserstein_distance
+
+    generator = np.random.default_rng(1)
+    a, b = generator.standard_normal((200, 2)), generator.uniform(-1, 2, (200, 2))
+    angles = np.pi * np.arange(16) / 16
+    expected = np.mean(
+        [wasserstein_distance(a @ d, b @ d) for d in np.stack([np.cos(angles), np.sin(angles)], 1)]
+    )
+    assert metrics.sliced_wasserstein(a, b, directions=16) == pytest.approx(expected)
+
+
+def test_sliced_wasserstein_is_a_symmetric_distance_of_sets():
+    generator = np.random.default_rng(2)
+    a, b = generator.standard_normal((2, 100, 5))
+    assert metrics.sliced_wasserstein(a, a[::-1]) == 0
+    assert metrics.sliced_wasserstein(a, b, seed=1) == metrics.sliced_wasserstein(b, a, seed=1)
+    assert metrics.sliced_wasserstein(a, b, seed=1) != metrics.sliced_wasserstein(a, b, seed=2)
+    assert metrics.sliced_wasserstein(a, 3 + a) > metrics.sliced_wasserstein(a, 1 + a) > 0
+
+
+@pytest.mark.parametrize("a, b", [((3, 2), (4, 2)), ((3, 2), (3, 3)), ((3,), (3,)), ((0, 2),) * 2])
+def test_sliced_wasserstein_refuses_other_shapes(a, b):
+    with pytest.raises(ValueError, match="must have the same shape"):
+        metrics.sliced_wasserstein(np.zeros(a), np.zeros(b))

@@ -500,3 +500,100 @@ def test_sampling_compiles_once_for_any_count():
 def test_sample_refuses_counts_below_one(count, batch_size):
     with pytest.raises(ValueError, match=f"at least 1, got {count} and {batch_size}"):
         steps.sample(make_generator(), count, latent_dim=LATENT_DIM, seed=0, batch_size=batch_size)
+
+
+# Halves, loops, schedules ------------------------------------------------------------------------
+
+
+def test_each_half_step_changes_its_own_network_and_together_they_are_a_step(images):
+    keras.utils.set_random_seed(3)
+    halves = make_gan(g_optimizer=sgd(), d_optimizer=sgd())
+    keras.utils.set_random_seed(3)
+    whole = make_gan(g_optimizer=sgd(), d_optimizer=sgd())
+    config = configure(r1_gamma=1.0)
+    discriminator_step, generator_step = steps.make_half_steps(halves, config)
+    before = halves.generator.get_weights(), halves.discriminator.get_weights()
+    first = discriminator_step(images)
+    assert_equal_weights(halves.generator.get_weights(), before[0])
+    assert weights_differ(halves.discriminator.get_weights(), before[1])
+    between = halves.discriminator.get_weights()
+    second = generator_step(images)
+    assert_equal_weights(halves.discriminator.get_weights(), between)
+    assert weights_differ(halves.generator.get_weights(), before[0])
+    metrics = steps.make_gan_step(whole, config)(images)
+    assert numbers(first | second) == pytest.approx(numbers(metrics), rel=1e-5)
+    for thing in ("generator", "discriminator", "ema_generator"):
+        pairs = zip(
+            getattr(halves, thing).get_weights(), getattr(whole, thing).get_weights(), strict=True
+        )
+        for a, b in pairs:
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_half_step_refuses_images_that_do_not_fit():
+    for half in steps.make_half_steps(make_gan(), configure(discriminator_updates=3)):
+        half(tf.zeros((4, *SHAPE)))  # the ratio does not count here
+        with pytest.raises(ValueError, match="real_images must be float32"):
+            half(tf.zeros((4, *SHAPE), tf.int32))
+
+
+def _counted(gan):
+    """Images that follow from the number of updates so far."""
+    iterations = tf.cast(gan.discriminator_optimizer.iterations, tf.int32)
+    return tf.random.stateless_uniform((8, *SHAPE), (0, iterations), -1.0, 1.0)
+
+
+def test_a_loop_gives_the_bits_of_single_steps_and_the_last_metrics():
+    looped, single = make_gan(), None
+    keras.utils.set_random_seed(0)
+    looped = make_gan()
+    keras.utils.set_random_seed(0)
+    single = make_gan()
+    loop = steps.repeat(steps.make_gan_step(looped, configure()), lambda: _counted(looped))
+    step = steps.make_gan_step(single, configure())
+    done, metrics = loop(tf.constant(7))
+    for _ in range(7):
+        last = step(_counted(single))
+    assert int(done) == 7 and numbers(metrics) == numbers(last)
+    assert_equal_weights(looped.generator.get_weights(), single.generator.get_weights())
+    assert int(loop(tf.constant(3))[0]) == 3  # any count, without compiling again
+    assert loop.experimental_get_tracing_count() == 1
+
+
+def test_a_loop_stops_at_the_first_metric_that_is_not_finite():
+    gan = make_gan(d_optimizer=sgd(1e30), g_optimizer=sgd(1e30))
+    loop = steps.repeat(steps.make_gan_step(gan, configure()), lambda: _counted(gan))
+    done, metrics = loop(tf.constant(50))
+    assert 0 < int(done) < 50
+    assert not all(np.isfinite(list(numbers(metrics).values())))
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.25, 3.0])
+def test_a_penalty_schedule_multiplies_every_penalty_and_sees_the_number_of_updates(images, factor):
+    keras.utils.set_random_seed(1)
+    scheduled = make_gan(d_optimizer=sgd(), g_optimizer=sgd())
+    keras.utils.set_random_seed(1)
+    weighted = make_gan(d_optimizer=sgd(), g_optimizer=sgd())
+    seen = []
+
+    def schedule(iterations):
+        seen.append(iterations)
+        return tf.constant(factor)
+
+    steps.make_gan_step(scheduled, configure(r1_gamma=2.0, r2_gamma=1.0),
+                        penalty_schedule=schedule)(images)  # fmt: skip
+    steps.make_gan_step(weighted, configure(r1_gamma=2.0 * factor, r2_gamma=factor))(images)
+    assert len(seen) == 1
+    pairs = zip(
+        scheduled.discriminator.get_weights(), weighted.discriminator.get_weights(), strict=True
+    )
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_a_schedule_of_keras_anneals_a_penalty(images):
+    gan = make_gan(d_optimizer=sgd(0.0), g_optimizer=sgd(0.0))
+    schedule = keras.optimizers.schedules.CosineDecay(1.0, 10, alpha=0.01)
+    step = steps.make_gan_step(gan, configure(r1_gamma=1.0), penalty_schedule=schedule)
+    values = [numbers(step(images))["r1"] for _ in range(3)]
+    assert values[0] == pytest.approx(values[2])  # metrics are before any weighting

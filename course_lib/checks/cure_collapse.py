@@ -21,9 +21,7 @@ def judge_cure(attempt, name):
 
     changes, run = attempt(), BROKEN_RUNS[name]
     if not isinstance(changes, dict) or not changes:
-        raise Wrong(
-            f"Return a dict of settings to change, name and value. Yours is {changes!r}."
-        )
+        raise Wrong(f"Return a dict of settings to change, name and value. Yours is {changes!r}.")
     if forbidden := changes.keys() & {"data", "seed", "strokes", "brush"}:
         raise Wrong(f"Cure the training, not the task: leave `{forbidden.pop()}` as it is.")
     try:

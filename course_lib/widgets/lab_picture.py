@@ -95,7 +95,7 @@ def optimal_field(lab):
         gaps = ((field_centres()[:, None] - lab.real.modes[None]) ** 2).sum(axis=-1)
         p = np.exp(-gaps / (2 * variance)).mean(axis=1) / (2 * math.pi * variance)
         p = p.reshape(FIELD, FIELD)
-    tiny = 2e-3  # where hardly anybody is: undecided
+    tiny = 5e-3  # where hardly anybody is: undecided
     return (p + tiny) / (p + q + 2 * tiny)
 
 
@@ -124,7 +124,7 @@ def _field(values, pixels):
 
 def to_pixels(where, pixels):
     """Return pixel coordinates (count, 2) of points, kept within a picture's width of it."""
-    where = np.nan_to_num(np.asarray(where, "float64"), nan=1e3)
+    where = np.clip(np.nan_to_num(np.asarray(where, "float64"), nan=1e3), -1e3, 1e3)
     scaled = (where * [1, -1] + points.EXTENT) / (2 * points.EXTENT) * pixels
     return np.clip(scaled, -pixels, 2 * pixels)
 
