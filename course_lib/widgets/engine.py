@@ -223,10 +223,11 @@ class Worker:
 
     def _start(self):
         """Wake the thread; start it if there is none."""
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             name = f"course panel {self.name}"
-            self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._loop, name=name, daemon=True)
+            thread.start()  # it waits for the lock that the caller holds
+            self._thread = thread
         self._wake.notify_all()
 
     def _loop(self):
@@ -344,7 +345,7 @@ class Worker:
             message = message[:MESSAGE_LENGTH] + " ..."
         try:
             self._on_status(f"<b>{type(error).__name__}</b>: {html.escape(message)} (paused)")
-        except Exception:
+        except BaseException:
             pass  # the panel is gone; `run` still raises the first error
 
 
