@@ -208,6 +208,7 @@ def test_undo_goes_back_over_strokes_presets_and_clear(core):
 @BOTH
 def test_undo_keeps_what_the_panel_was_made_with(core):
     panel = DrawingCanvas(LINE, core=core)
+    assert panel._history == []
     panel.undo.click()
     assert panel.strokes == shown(panel) == LINE
 
