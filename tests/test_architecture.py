@@ -36,6 +36,7 @@ ARROWS = {
 # These work with NumPy alone, so that they can be tested, and used, without TensorFlow.
 WITHOUT_TENSORFLOW = ["metrics", "plots", "array_files", "checkpoints", "publish", "__init__"]
 WITHOUT_TENSORFLOW += ["datasets/__init__", "datasets/avatars", "datasets/images"]
+WITHOUT_TENSORFLOW += ["widgets/engine", "widgets/strokes", "widgets/canvas"]
 
 FILES = sorted(path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py"))
 
