@@ -207,6 +207,14 @@ def test_undo_goes_back_over_strokes_presets_and_clear(core):
 
 
 @BOTH
+def test_undo_keeps_what_the_panel_was_made_with(core):
+    panel = DrawingCanvas(LINE, core=core)
+    assert panel._history == []
+    panel.undo.click()
+    assert panel.strokes == shown(panel) == LINE
+
+
+@BOTH
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_drawn_and_can_be_chosen_again(core, name):
     panel = DrawingCanvas(core=core)
@@ -239,6 +247,7 @@ def test_the_substitute_shows_a_picture_of_the_strokes():
     pixels = np.asarray(Image.open(io.BytesIO(panel._picture.value)).convert("L")) < 200
     pixels = pixels[2:-2, 2:-2]  # without the frame
     rows, columns = np.nonzero(pixels)
+    assert pixels[:318].sum() > 3 * pixels[318:].sum()  # the line is above, the dot below
     assert rows.min() == pytest.approx(0.2 * 640, abs=5)  # y 0.5 and a radius, downwards
     assert columns.min() == pytest.approx(0.2 * 640, abs=5)
     area = (1.0 * 0.2 + 2 * np.pi * 0.1**2) / 4  # two round ends are one disc, the dot another

@@ -49,7 +49,6 @@ function render({ model, el }) {
   canvas.tabIndex = 0;
   canvas.className = "course-canvas";
   canvas.style.cssText = `width:${SIZE}px;height:${SIZE}px;touch-action:none;cursor:crosshair`;
-  canvas.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the arrow keys
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-label",
     "Drawing area. Arrow keys move the pen, with Shift further; Space puts it down and lifts it.");
@@ -148,8 +147,7 @@ function render({ model, el }) {
       const [x, y] = KEYS[event.key];
       moveTo([round(clamp(pen[0] + far * x)), round(clamp(pen[1] + far * y))]);
     } else return;
-    event.preventDefault(); // the page would scroll
-    event.stopPropagation();
+    event.preventDefault(); // the page would scroll, and JupyterLab go to another cell
   });
 
   const changed = () => {

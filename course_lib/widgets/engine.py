@@ -22,7 +22,7 @@ import time
 import weakref
 
 FRAMES = 14  # pictures a second, at most; messages a second are a small multiple of it
-SLICE_SECONDS = 0.03  # work between two looks at the queue: what a click waits for
+SLICE_SECONDS = 0.02  # work between two looks at the queue: what a click waits for
 IDLE_SECONDS = 10.0  # a thread with nothing to do ends; the next command starts another
 RATE_SECONDS = 3.0  # the last seconds over which `rate` is measured
 MESSAGE_LENGTH = 500  # TensorFlow's messages run over pages
@@ -92,7 +92,7 @@ class Worker:
         self._total = 0  # steps of work so far
         self._history = collections.deque()  # (time, steps so far), of the last seconds
         self._closed = False
-        self._drawn, self._drawing_took = -float("inf"), 0.0
+        self._drawn, self._drawing_took, self._credit = -float("inf"), 0.0, 0.0
         self._reset()
         with _workers_lock:
             twins = [worker for worker in _workers if worker.name == name]
@@ -108,6 +108,7 @@ class Worker:
         self._owner = None  # the thread that computes at this moment
         self._guests = 0  # callers of `run` that wait for their turn: they go first
         self._stale = False  # the picture is older than what it shows
+        self._asked = False  # and the reader, who did something, waits for a new one
         self.playing = False
 
     def submit(self, function, *, key=None):
@@ -142,7 +143,7 @@ class Worker:
             stop_all(but=self)
             if self.playing:
                 return
-            self.playing, self.error, self._stale = True, None, True
+            self.playing, self.error, self._stale, self._asked = True, None, True, True
             self._history = collections.deque([(time.perf_counter(), self._total)])
             self._start()
 
@@ -150,7 +151,7 @@ class Worker:
         """Stop working after the current slice, with a last picture. Commands still run."""
         with self._wake:
             if self.playing:
-                self.playing, self._stale = False, True
+                self.playing, self._stale, self._asked = False, True, True
                 self._wake.notify_all()
 
     def close(self):
@@ -222,10 +223,11 @@ class Worker:
 
     def _start(self):
         """Wake the thread; start it if there is none."""
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             name = f"course panel {self.name}"
-            self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._loop, name=name, daemon=True)
+            thread.start()  # it waits for the lock that the caller holds
+            self._thread = thread
         self._wake.notify_all()
 
     def _loop(self):
@@ -281,6 +283,7 @@ class Worker:
             if not self._commands:
                 return False
             _, function = self._commands.popleft()
+            self._asked = True
         self._try(function)
         return True
 
@@ -303,17 +306,26 @@ class Worker:
         return self.error
 
     def _seconds_to_frame(self):
-        """Seconds until the next picture may be drawn, below 0 if that was in the past."""
+        """Seconds until the next picture may be drawn, below 0 if that was in the past.
+
+        Time gives `FRAMES` credits a second, of which it keeps two, and a picture takes one. What
+        only plays waits for the second, so that there is always one for what the reader does.
+        """
+        since = time.perf_counter() - self._drawn
+        credit = min(2, self._credit + FRAMES * since)
+        if self._asked:
+            return (1 - credit) / FRAMES
         # Slow drawing gets at most half of the time; the rest is for the work.
-        pause = max(1 / FRAMES, 2 * self._drawing_took)
-        return self._drawn + pause - time.perf_counter()
+        return max((2 - credit) / FRAMES, 2 * self._drawing_took - since)
 
     def _show(self):
         """Draw, and say what goes with it unless an error is being said; return the error."""
         if self._closed:
             return self.error
-        self._stale = False  # first: what changes while it is drawn is drawn again
-        self._drawn = time.perf_counter()
+        self._stale = self._asked = False  # first: what changes while it is drawn is drawn again
+        now = time.perf_counter()
+        self._credit = max(0, min(2, self._credit + FRAMES * (now - self._drawn)) - 1)
+        self._drawn = now
         try:
             words = self._publish()
             if self.error is None:
@@ -333,7 +345,7 @@ class Worker:
             message = message[:MESSAGE_LENGTH] + " ..."
         try:
             self._on_status(f"<b>{type(error).__name__}</b>: {html.escape(message)} (paused)")
-        except Exception:
+        except BaseException:
             pass  # the panel is gone; `run` still raises the first error
 
 

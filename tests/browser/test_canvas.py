@@ -74,7 +74,7 @@ class Canvas:
         self.area.wait_for()
         self.area.scroll_into_view_if_needed()
 
-    def drag(self, *points):
+    def drag(self, *points, release=True):
         """Draws a stroke through points of the data with the mouse."""
         box = self.area.bounding_box()
         places = [
@@ -85,7 +85,8 @@ class Canvas:
         self.page.mouse.down()
         for place in places[1:]:
             self.page.mouse.move(*place, steps=12)
-        self.page.mouse.up()
+        if release:
+            self.page.mouse.up()
 
     def click(self, name):
         self.page.locator(".jp-OutputArea").get_by_role("button", name=name, exact=True).click()
@@ -156,9 +157,11 @@ def test_keys_draw_without_a_mouse(canvas):
 
 
 def test_a_stroke_that_leaves_the_square_ends_at_its_border(canvas):
-    canvas.drag((0.0, 0.5), (1.4, 0.5))
+    canvas.drag((0.0, 0.5), (1.4, 0.5), (1.4, -0.5), release=False)
+    assert canvas.ink(0.97, 0.0) == BLUE  # seen at once, not only when the kernel has moved it
+    canvas.page.mouse.up()
     text = canvas.expect(r"^1 stroke, ")
-    assert float(re.search(r"length ([\d.]+)", text)[1]) == pytest.approx(1.0, abs=0.05)
+    assert float(re.search(r"length ([\d.]+)", text)[1]) == pytest.approx(2.0, abs=0.08)
 
 
 def test_the_same_stroke_does_not_arrive_where_the_canvas_is_unhooked(window, address):
