@@ -61,7 +61,7 @@ WITHOUT_TENSORFLOW = [
     "__init__",
 ]
 WITHOUT_TENSORFLOW += ["datasets/__init__", "datasets/avatars", "datasets/images"]
-WITHOUT_TENSORFLOW += ["widgets/engine", "widgets/strokes", "widgets/canvas"]
+WITHOUT_TENSORFLOW += ["widgets/engine", "datasets/strokes", "datasets/points", "widgets/canvas"]
 
 FILES = sorted(path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py"))
 

@@ -15,7 +15,9 @@ A new panel needs one entry:
 import ast
 import dataclasses
 import importlib
+import inspect
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +26,15 @@ import nbformat
 import numpy as np
 import pytest
 
+from course_lib.laboratory import Settings
 from course_lib.widgets.canvas import DrawingCanvas
+from course_lib.widgets.dirac_plane import DiracPlane
 from course_lib.widgets.frames import FrameSlider
+from course_lib.widgets.gan_lab import CONTROLS, GanLab
+from course_lib.widgets.lab_picture import LAYERS
+from course_lib.widgets.loss_curves import LossCurves
+from course_lib.widgets.race import Race
+from course_lib.widgets.two_gaussians import TwoGaussians
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -61,7 +70,94 @@ TOOLS = {"size": Move({"value": 0.2}, BRUSH), "preset": PRESET}
 TOOLS |= {"undo": Move(CLICK, UNDO, lambda panel: setattr(panel, "strokes", LINE))}
 TOOLS |= {"clear": Move(CLICK, UNDO, lambda panel: setattr(panel, "strokes", LINE))}
 
+THEORY = "test_theory_panels.py::test_moving_a_control_changes_picture_numbers_and_code"
+
+
+def _theory(**states):
+    return {f"controls[{name}]": Move(state, THEORY) for name, state in states.items()}
+
+
+# As small as a laboratory can be, so that building one per control costs little.
+TINY = Settings(data="two_gaussians", depth=1, width=8, batch_size=32, penalty="R1")
+STEP = "test_gan_lab.py::test_a_step_button_moves_the_weights_that_it_names_and_no_others"
+LAB = {
+    "play": "test_play_trains_until_it_is_pressed_again",
+    "count": "test_times_n_takes_as_many_steps_as_the_count_says",
+    "seed": "test_reset_goes_to_the_seed_of_the_box_and_seed_resets_by_itself",
+    "broken": "test_a_broken_run_is_loaded_with_its_controls",
+    "time": "test_the_time_slider_goes_back_and_playing_on_branches",
+    "canvas": "test_learn_the_drawing_takes_what_is_drawn",
+    "slow motion": "test_slow_motion_shows_a_sub_step_a_click_and_moves_d_at_the_fifth",
+    "reset": "test_reset_goes_to_the_seed_of_the_box_and_seed_resets_by_itself",
+    "show the code": "test_show_the_code_prints_a_cell_that_gives_the_same_picture",
+    "learn the drawing": "test_learn_the_drawing_takes_what_is_drawn",
+    "× N": "test_times_n_takes_as_many_steps_as_the_count_says",
+}
+LAB = {name: f"test_gan_lab.py::{test}" for name, test in LAB.items()}
+RACE = "test_race.py::test_play_runs_both_equally_far_until_it_is_pressed_again"
+RACE_STEP = "test_race.py::test_the_step_button_takes_100_steps_of_both"
+RACE_RESET = "test_race.py::test_reset_begins_again_and_seed_takes_another"
+
+
+def _draw(panel):
+    panel.canvas.strokes = LINE
+
+
+def _lab_moves():
+    setting = "test_gan_lab.py::test_a_settings_control_changes_the_setting_of_its_name"
+    layer = "test_gan_lab.py::test_a_layers_button_adds_or_removes_that_layer"
+    before = {"reset": lambda panel: panel.run(20), "learn the drawing": _draw}
+    moves = {f"controls[{name}]": Move({"index": 3}, setting) for name in CONTROLS}
+    moves["controls[optimizer]"] = Move({"index": 1}, setting)  # there are only three
+    for name in LAYERS:
+        on = name in ("discriminator", "real", "generated")
+        moves[f"layers[{name}]"] = Move({"value": not on}, layer)
+    for name in ("D step", "G step", "both"):
+        moves[f"buttons[{name}]"] = Move(CLICK, STEP)
+    for name in ("× N", "slow motion", "reset", "show the code", "learn the drawing"):
+        moves[f"buttons[{name}]"] = Move(CLICK, LAB[name], before.get(name, lambda panel: None))
+    return moves | {
+        "play": Move({"value": True}, LAB["play"]),
+        "count": Move({"value": 7}, LAB["count"]),
+        "seed": Move({"value": 7}, LAB["seed"]),
+        "broken": Move({"index": 2}, LAB["broken"]),
+        "time": Move({"index": 0}, LAB["time"], lambda panel: panel.run(200)),
+        "canvas": Move({"index": 2}, LAB["canvas"]),  # the ready-made drawings
+    }
+
+
 PANELS = {
+    "TwoGaussians": Panel(
+        TwoGaussians,
+        _theory(
+            mean={"value": -3.0}, sigma={"value": 1.5}, slope={"value": 2.0}, offset={"value": -2.0}
+        ),
+    ),
+    "DiracPlane": Panel(
+        DiracPlane,
+        _theory(learning_rate={"value": 1.0}, r1_gamma={"value": 1.0}, alternating={"index": 1}),
+    ),
+    "LossCurves": Panel(
+        LossCurves,
+        _theory(family={"index": 3}, logit={"value": 3.0})
+        | {
+            "controls[real_logit]": Move(
+                {"value": 5.0},
+                "test_theory_panels.py::test_the_real_logit_moves_only_the_relativistic_curves",
+                lambda panel: setattr(panel.controls["family"], "value", "relativistic"),
+            )
+        },
+    ),
+    "GanLab": Panel(lambda: GanLab(TINY, canvas=False), _lab_moves()),
+    "Race": Panel(
+        lambda: Race(TINY, loss="hinge"),
+        {
+            "play": Move({"value": True}, RACE),
+            "step": Move(CLICK, RACE_STEP),
+            "reset": Move(CLICK, RACE_RESET, lambda race: race.run(20)),
+            "seed": Move({"value": 7}, RACE_RESET),
+        },
+    ),
     "FrameSlider": Panel(
         lambda: FrameSlider(np.linspace(-1, 1, 3)[:, None, None, None] * np.ones((4, 4, 1)), "abc"),
         {
@@ -142,6 +238,9 @@ def move(panel, name, control, *, unhook=False):
 def _settle(panel):
     """Let the panel's worker, if it has one, do what was asked for."""
     if (worker := getattr(panel, "worker", None)) is not None:
+        end = time.monotonic() + 60
+        while worker.playing and not worker.rate and time.monotonic() < end:
+            time.sleep(0.01)  # until it has done some of its work
         worker.pause()
         worker.run()
 
@@ -200,11 +299,16 @@ def panel_classes():
     found = {}
     for path in sorted((ROOT / "course_lib" / "widgets").glob("[a-z]*.py")):
         module = importlib.import_module(f"course_lib.widgets.{path.stem}")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                if re.search(r"self\.panel\b.*=", ast.unparse(node)):
-                    found[node.name] = getattr(module, node.name)
-    return found
+        for name, value in vars(module).items():
+            if inspect.isclass(value) and not name.startswith("_") and _sets_panel(value):
+                found[name] = value
+    bases = {base for value in found.values() for base in value.__mro__[1:]}
+    return {name: value for name, value in found.items() if value not in bases}
+
+
+def _sets_panel(value):
+    ours = [base for base in value.__mro__ if base.__module__.startswith("course_lib")]
+    return any(re.search(r"self\.panel\b.*=", inspect.getsource(base)) for base in ours)
 
 
 def panels_of(sources):

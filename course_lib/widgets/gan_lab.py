@@ -67,6 +67,7 @@ class GanLab:
         self.lab = Laboratory(settings)
         self._bands, self._slow = {}, None
         self._speed = 100.0  # steps a second, a low guess
+        self._shown = ("discriminator", "real", "generated")  # layers, as the worker knows them
         self._following = None  # the thread that moves controls to where the laboratory is
         self.image = ipywidgets.Image(format="png", width=PIXELS, height=PIXELS + STRIP)
         self.status, self.code = ipywidgets.HTML(), ipywidgets.HTML()
@@ -74,9 +75,7 @@ class GanLab:
         self.worker = engine.Worker("gan lab", self._work, self._publish, on_status=self._say)
         self.controls = {name: _control(name, self.lab.settings) for name in CONTROLS}
         self.layers = {
-            layer: ipywidgets.ToggleButton(
-                layer in ("discriminator", "real", "generated"), description=layer
-            )
+            layer: ipywidgets.ToggleButton(layer in self._shown, description=layer)
             for layer in lab_picture.LAYERS
         }
         self.canvas = DrawingCanvas(core=None if canvas is None else not canvas)
@@ -91,17 +90,15 @@ class GanLab:
 
     def source(self):
         """Return a cell that reproduces the picture of this moment."""
-        layers = tuple(name for name, button in self.layers.items() if button.value)
         return (
             f"{self.lab.code()}\n\nfrom course_lib.widgets import lab_picture\n\n"
-            f"lab_picture.draw(lab, {layers!r})"
+            f"lab_picture.draw(lab, {self._shown!r})"
         )
 
     def figure(self):
         """Return the picture, and the history beside it, for readers without a kernel."""
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-        layers = [name for name, button in self.layers.items() if button.value]
-        left.imshow(lab_picture.draw(self.lab, layers, pixels=PIXELS))
+        left.imshow(lab_picture.draw(self.lab, self._shown, pixels=PIXELS))
         left.set(xticks=[], yticks=[], title=f"{self.lab.settings.data}, tick {self.lab.tick:,}")
         ticks, distances = _history(self.lab.rows)
         right.plot(ticks, distances, color="#0072B2")
@@ -121,7 +118,7 @@ class GanLab:
             "D step": button("D step", "one update of the discriminator alone"),
             "G step": button("G step", "one update of the generator alone"),
             "both": button("both", "one whole step"),
-            "× N": button("× N", "as many whole steps as the box beside it says"),
+            "× N": button("× 100", "as many whole steps as the box beside it says"),
             "slow motion": button("slow motion", "the next of ten sub-steps, with its numbers"),
             "reset": button("reset", "begin again from the seed"),
             "show the code": button("show the code", "a cell that reproduces this picture"),
@@ -154,9 +151,10 @@ class GanLab:
         for name, control in self.controls.items():
             control.observe(lambda change, name=name: self._change(name, change["new"]), "value")
         for button in self.layers.values():
-            button.observe(lambda _: self.worker.submit(lambda: None, key="layers"), "value")
+            button.observe(lambda _: self.worker.submit(self._show_layers, key="layers"), "value")
         self.play.observe(self._play, "value")
         self.time.observe(self._go_back, "value")
+        self.count.observe(self._name_count, "value")
         self.seed.observe(lambda _: self._submit(lambda: self.lab.reset(self.seed.value)), "value")
         self.broken.observe(self._break, "value")
 
@@ -180,6 +178,12 @@ class GanLab:
     def _submit(self, action):
         self._slow = self._slow if action == self._slow_step else None
         self.worker.submit(action)
+
+    def _show_layers(self):
+        self._shown = tuple(name for name, button in self.layers.items() if button.value)
+
+    def _name_count(self, change):
+        self.buttons["× N"].description = f"× {change['new']}"
 
     def _by_reader(self):
         """Whether a control was moved by the reader, and not by the panel itself."""
@@ -235,9 +239,8 @@ class GanLab:
         return done
 
     def _publish(self):
-        layers = [name for name, button in self.layers.items() if button.value]
         picture = Image.new("RGB", (PIXELS, PIXELS + STRIP), "white")
-        picture.paste(lab_picture.draw(self.lab, layers, pixels=PIXELS), (0, 0))
+        picture.paste(lab_picture.draw(self.lab, self._shown, pixels=PIXELS), (0, 0))
         _draw_history(picture, self.lab.rows, self._band()["sliced_wasserstein"])
         buffer = io.BytesIO()
         picture.save(buffer, "png", compress_level=1)
@@ -282,7 +285,8 @@ class GanLab:
     def _words(self):
         lab, now, band = self.lab, self.lab.rows[-1], self._band()
         rate = f", {self.worker.rate:,.0f} steps/s" if self.worker.playing else ""
-        lines = [f"<b>tick {lab.tick:,}</b>{rate}"]
+        changed = ", ".join(f"{k} = {v!r}" for k, v in lab.settings.changed().items())
+        lines = [f"<b>tick {lab.tick:,}</b>{rate}", f"settings: {html.escape(changed)[:300]}"]
         lines += [
             f"<b>{html.escape(f.name)}</b>: {html.escape(f.evidence)}" for f in self.findings()
         ]
@@ -299,7 +303,7 @@ class GanLab:
                 f"loss of D {now['d_loss']:.3f}, mean D(x) {now['real_logit']:.2f}, "
                 f"mean D(G(z)) {now['fake_logit']:.2f}, AUC {now.get('auc', np.nan):.3f}"
             )
-        if self.layers["gradients"].value:
+        if "gradients" in self._shown:
             lines.append(f"median length of a gradient: {lab_picture.gradient_scale(lab):.3g}")
         return "<br>".join(lines)
 
