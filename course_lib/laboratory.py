@@ -10,187 +10,21 @@ There is no widget and no thread here. A panel drives it, and so does a test, or
 
 import collections
 import dataclasses
-import math
-from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from scipy.spatial import cKDTree
 
-from course_lib import checkpoints, losses, metrics, steps
-from course_lib.datasets import points
-from course_lib.networks import points as networks
+from course_lib import metrics
+from course_lib.lab_machine import Machine, fitting, initial_state, step_config
+from course_lib.lab_settings import LIVE, Settings
 
-PENALTIES = ("none", "R1", "R1+R2", "WGAN-GP")
-OPTIMIZERS = {
-    # Without momentum: the opponent moves, and old gradients mislead.
-    "adam": lambda rate: keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99),
-    "adam with momentum": lambda rate: keras.optimizers.Adam(rate, beta_1=0.9, beta_2=0.99),
-    "sgd": keras.optimizers.SGD,
-}
-LIVE = ("d_learning_rate", "g_learning_rate", "gamma")  # variables of the compiled step
-POINTS = 50_000  # of the distribution, on the device
 SAMPLES = 1_000  # of each side, for a measurement
 REACH = 0.15  # a real point is reached if a generated one lies this near
 DRIFTERS = 256  # latent vectors whose points are followed from record to record
 MOST_BYTES = 64_000_000  # of snapshots; when they are more, every second one goes
 MOST_ROWS = 2_000
 _MACHINES = 6  # compiled variants that are kept: switching back to one costs nothing
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Everything that defines a run.
-
-    Attributes:
-        data: a name in `points.NAMES`, or "drawn" with `strokes` and `brush`.
-        loss: family, a key of `losses.FAMILIES`.
-        penalty: one of `PENALTIES`; gamma is its weight (R1, R2: times 1/2, as in the papers).
-        d_learning_rate, g_learning_rate: of the two optimizers.
-        discriminator_updates: of D per update of G.
-        optimizer: a key of `OPTIMIZERS`.
-        latent_dim, depth, width: of the networks; depth counts hidden layers.
-        batch_size: real points, and generated ones, per update of D.
-        ema_decay: of the averaged generator that is looked at; 0 looks at the generator itself.
-        anneal_steps: learning rates fall to 0, and gamma to a hundredth, along half a cosine of
-            so many steps; 0 keeps them constant.
-        seed: of weights, latents and batches.
-        strokes, brush: of a drawing, see `datasets.strokes`; tuples, so that settings compare.
-
-    Raises:
-        ValueError: on a value outside its range, naming it.
-    """
-
-    data: str = "eight_gaussians"
-    loss: str = "nonsaturating"
-    penalty: str = "none"
-    gamma: float = 1.0
-    d_learning_rate: float = 1e-3
-    g_learning_rate: float = 1e-3
-    discriminator_updates: int = 1
-    optimizer: str = "adam"
-    latent_dim: int = 2
-    depth: int = 2
-    width: int = 64
-    batch_size: int = 256
-    ema_decay: float = 0.0
-    anneal_steps: int = 0
-    seed: int = 0
-    strokes: tuple = ()
-    brush: float = 0.08
-
-    def __post_init__(self):
-        choices = {
-            "data": (*points.NAMES, "drawn"),
-            "loss": tuple(losses.FAMILIES),
-            "penalty": PENALTIES,
-            "optimizer": tuple(OPTIMIZERS),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}."
-                )
-        whole = {"discriminator_updates": (1, 20), "latent_dim": (1, 64), "depth": (1, 6)}
-        whole |= {"width": (1, 512), "batch_size": (2, 4096), "anneal_steps": (0, 10**7)}
-        for name, (low, high) in whole.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} must be a whole number {low} to {high}, got {value!r}.")
-        for name in (*LIVE, "brush"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be finite and at least 0, got {value!r}.")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay must be in [0, 1), got {self.ema_decay!r}.")
-        if self.data == "drawn" and not self.strokes:
-            raise ValueError("data is 'drawn', but there are no strokes: draw something first.")
-
-    def changed(self):
-        """Return the dict of those values that are not the defaults."""
-        pairs = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        return {name: value for name, value in pairs if value != defaults[name]}
-
-    def load_points(self, count=POINTS, *, seed=0):
-        """Return the `PointSet` to learn from; another seed gives fresh points of the same kind."""
-        if self.data == "drawn":
-            return points.from_strokes(self.strokes, self.brush, count, seed=seed)
-        return points.load(self.data, count, seed=seed)
-
-
-class BrokenRun(NamedTuple):
-    """A run to diagnose, and one cure of it.
-
-    Attributes:
-        settings: `Settings`.
-        finding: name of what `diagnosis.diagnose` says after `BROKEN_TICKS` ticks.
-        cure: dict of settings to change before beginning again.
-        why: what the cure does, in a sentence.
-    """
-
-    settings: Settings
-    finding: str
-    cure: dict
-    why: str
-
-
-BROKEN_TICKS = 2_000
-BROKEN_RUNS = {
-    "A": BrokenRun(
-        Settings(
-            loss="wasserstein",
-            optimizer="adam with momentum",
-            d_learning_rate=1e-2,
-            g_learning_rate=1e-2,
-        ),
-        "mode collapse",
-        {
-            "penalty": "WGAN-GP",
-            "optimizer": "adam",
-            "d_learning_rate": 1e-3,
-            "g_learning_rate": 1e-3,
-        },
-        "Nothing bounds the critic's slope, so the generator chases its steepest place: the "
-        "gradient penalty bounds it, and smaller steps without momentum follow it.",
-    ),
-    "B": BrokenRun(
-        Settings(
-            optimizer="adam with momentum", d_learning_rate=2e-4, g_learning_rate=1e-3, depth=3
-        ),
-        "oscillation",
-        {"optimizer": "adam", "d_learning_rate": 1e-3, "penalty": "R1"},
-        "The generator outruns the discriminator, and momentum carries it past every answer: "
-        "without momentum, with an equally fast and damped discriminator, it settles.",
-    ),
-    "C": BrokenRun(
-        Settings(
-            loss="minimax",
-            optimizer="adam with momentum",
-            d_learning_rate=5e-3,
-            g_learning_rate=2e-5,
-            discriminator_updates=5,
-        ),
-        "saturated discriminator",
-        {
-            "loss": "nonsaturating",
-            "optimizer": "adam",
-            "d_learning_rate": 1e-3,
-            "g_learning_rate": 1e-3,
-            "discriminator_updates": 1,
-            "penalty": "R1",
-        },
-        "Where D is sure, the minimax loss has no slope left: the non-saturating loss has one, and "
-        "R1 and equal speeds keep D from being sure.",
-    ),
-    "D": BrokenRun(
-        Settings(optimizer="sgd", d_learning_rate=3.0, g_learning_rate=3.0),
-        "divergence",
-        {"d_learning_rate": 0.05, "g_learning_rate": 0.05},
-        "The step is longer than the loss is curved: each overshoots by more than the last.",
-    ),
-}
 
 
 class Laboratory:
@@ -291,7 +125,7 @@ class Laboratory:
         self._machine = self._machine_for(new)
         if self._machine is not old:
             state = initial_state(self._machine.gan, new.seed)
-            self._machine.restore(state | _fitting(old.state(), state))
+            self._machine.restore(state | fitting(old.state(), state))
         self._note("change", changed)
 
     # Going back ----------------------------------------------------------------------------------
@@ -375,7 +209,7 @@ class Laboratory:
     @property
     def step_config(self):
         """Its `steps.GanStepConfig`; penalties have weight 1 there, times `penalty_weight`."""
-        return _config(self.settings)
+        return step_config(self.settings)
 
     @property
     def penalty_weight(self):
@@ -450,167 +284,12 @@ class Laboratory:
         live = dict.fromkeys(LIVE, 0.0) | {"seed": 0, "data": "line", "strokes": (), "brush": 0.0}
         key = dataclasses.replace(settings, **live)
         if key not in self._machines:
-            self._machines[key] = _Machine(settings)
+            self._machines[key] = Machine(settings)
         self._machines.move_to_end(key)
         while len(self._machines) > _MACHINES:
             self._machines.popitem(last=False)
         self._machines[key].adjust(settings)
         return self._machines[key]
-
-
-class _Machine:
-    """The networks and compiled functions for one choice of everything that needs compiling."""
-
-    def __init__(self, settings):
-        self.live = {name: tf.Variable(0.0) for name in (*LIVE,)}
-        self.atlas = tf.Variable(tf.zeros((POINTS, 2)), trainable=False)
-        self.seed = tf.Variable(0, dtype=tf.int32, trainable=False)
-        self.point_set, self.tree, self._loaded = None, None, None
-        hidden = (settings.width,) * settings.depth
-        updates = settings.discriminator_updates
-        d_rate, g_rate = self.live["d_learning_rate"], self.live["g_learning_rate"]
-        self.gan = steps.Gan.create(
-            networks.generator(settings.latent_dim, hidden_units=hidden),
-            networks.discriminator(hidden_units=hidden),
-            generator_optimizer=OPTIMIZERS[settings.optimizer](
-                _Annealed(g_rate, settings.anneal_steps)
-            ),
-            discriminator_optimizer=OPTIMIZERS[settings.optimizer](
-                _Annealed(d_rate, settings.anneal_steps * updates)
-            ),
-            seed=0,
-        )
-        self._compile(settings, _config(settings))
-
-    def _compile(self, settings, config):
-        gan, count = self.gan, config.discriminator_updates * settings.batch_size
-        annealed = settings.anneal_steps * config.discriminator_updates
-        self.weight = _Annealed(self.live["gamma"], annealed, last=0.01)
-        step = steps.make_gan_step(gan, config, penalty_schedule=self.weight)
-        halves = steps.make_half_steps(gan, config, penalty_schedule=self.weight)
-        self.discriminator_step, self.generator_step = halves
-
-        def draw(optimizer, count, stream):
-            numbers = tf.random.stateless_uniform(
-                (count,), (self.seed + stream, tf.cast(optimizer.iterations, tf.int32)),
-                0, POINTS, tf.int32,
-            )  # fmt: skip
-            return tf.gather(self.atlas, numbers)
-
-        self.loop = steps.repeat(step, lambda: draw(gan.discriminator_optimizer, count, 0))
-        self._draws = {
-            "discriminator_step": (gan.discriminator_optimizer, 0),
-            "generator_step": (gan.generator_optimizer, 1_000_003),
-        }
-        self.next_batch = lambda half: draw(
-            self._draws[half][0], settings.batch_size, self._draws[half][1]
-        )
-        points_spec = tf.TensorSpec((None, 2))
-        self._generate = tf.function(
-            gan.ema_generator, input_signature=[tf.TensorSpec((None, settings.latent_dim))]
-        )
-        self._judge = tf.function(gan.discriminator, input_signature=[points_spec])
-        self._descent = tf.function(
-            _descent(gan.discriminator, settings.loss), input_signature=[points_spec, points_spec]
-        )
-
-    def adjust(self, settings):
-        """Take over what is a variable of the compiled functions."""
-        for name, variable in self.live.items():
-            variable.assign(getattr(settings, name))
-        self.seed.assign(settings.seed)
-        wanted = (settings.data, settings.strokes, settings.brush)
-        if self._loaded != wanted:
-            self.point_set, self._loaded = settings.load_points(), wanted
-            self.atlas.assign(self.point_set.points)
-            self.tree = cKDTree(self.point_set.points[: 5 * SAMPLES])
-
-    def state(self):
-        return checkpoints.state_arrays(self.gan.objects())
-
-    def restore(self, state):
-        checkpoints.restore_state(self.gan.objects(), state)
-
-    def generate(self, latents):
-        return self._generate(latents).numpy()
-
-    def judge(self, where):
-        return self._judge(where).numpy()
-
-    def descent(self, fake_points, real_points):
-        return self._descent(fake_points, real_points).numpy()
-
-
-class _Annealed(keras.optimizers.schedules.LearningRateSchedule):
-    """A variable, times half a cosine from 1 to `last` if `steps` is above 0."""
-
-    def __init__(self, base, steps, last=0.0):
-        self.base, self.steps, self.last = base, steps, last
-
-    def __call__(self, step):
-        if not self.steps:
-            return tf.convert_to_tensor(self.base)
-        share = tf.minimum(tf.cast(step, tf.float32) / self.steps, 1.0)
-        cosine = 0.5 * (1 + tf.cos(math.pi * share))
-        return self.base * (self.last + (1 - self.last) * cosine)
-
-
-def _config(settings):
-    """The step's config; gamma itself is a live factor of every penalty."""
-    return steps.GanStepConfig(
-        latent_dim=settings.latent_dim,
-        loss=settings.loss,
-        r1_gamma=float(settings.penalty in ("R1", "R1+R2")),
-        r2_gamma=float(settings.penalty == "R1+R2"),
-        gradient_penalty_weight=float(settings.penalty == "WGAN-GP"),
-        ema_decay=settings.ema_decay,
-        discriminator_updates=settings.discriminator_updates,
-    )
-
-
-def initial_state(gan, seed):
-    """Return the state of a GAN that follows from a seed alone, without any global seed.
-
-    Kernels are drawn from N(0, 2 / inputs) (He et al. 2015), biases and moments are 0.
-    """
-    generator = np.random.default_rng([seed, 7])
-    state = {name: np.zeros_like(v) for name, v in checkpoints.state_arrays(gan.objects()).items()}
-    for name, value in state.items():
-        if name.endswith("/kernel") and name.startswith(("generator/", "discriminator/")):
-            value[...] = generator.normal(0, math.sqrt(2 / value.shape[0]), value.shape)
-    for name in state:
-        if name.startswith("ema_generator/"):
-            state[name] = state[name.removeprefix("ema_")].copy()
-    fresh = {"seed": keras.random.SeedGenerator(seed)}
-    return state | checkpoints.state_arrays(fresh)
-
-
-def _fitting(old, new):
-    """Those arrays of an old state that a new one has room for, by whole objects."""
-    kept = {}
-    for thing in {name.split("/")[0] for name in new}:
-        mine = {name: a.shape for name, a in new.items() if name.split("/")[0] == thing}
-        theirs = {name: a.shape for name, a in old.items() if name.split("/")[0] == thing}
-        if mine == theirs:
-            kept |= {name: old[name] for name in mine}
-    return kept
-
-
-def _descent(discriminator, family):
-    _, generator_loss = losses.FAMILIES[family]
-
-    def descent(fake_points, real_points):
-        with tf.GradientTape() as tape:
-            tape.watch(fake_points)
-            logits = discriminator(fake_points)
-            if family == "relativistic":
-                loss = generator_loss(discriminator(real_points), logits)
-            else:
-                loss = generator_loss(logits)
-        count = tf.cast(tf.shape(fake_points)[0], tf.float32)  # the loss is a mean
-        return -count * tape.gradient(loss, fake_points)
-
-    return descent
 
 
 def _auc(real_logits, fake_logits):
@@ -619,3 +298,6 @@ def _auc(real_logits, fake_logits):
     below = np.searchsorted(ordered, real_logits, "left")
     not_above = np.searchsorted(ordered, real_logits, "right")
     return float((below + not_above).mean() / (2 * len(ordered)))
+
+
+__all__ = ["Laboratory", "Settings"]

@@ -11,7 +11,8 @@ import time
 from provenance import provenance
 
 from course_lib import losses, runtime
-from course_lib.laboratory import PENALTIES, Laboratory, Settings
+from course_lib.lab_settings import PENALTIES
+from course_lib.laboratory import Laboratory, Settings
 
 SEEDS, SAMPLES = 3, 10_000
 GAMMA = {"none": 0.0, "R1": 1.0, "R1+R2": 1.0, "WGAN-GP": 10.0}

@@ -10,7 +10,7 @@ from PIL import Image
 
 matplotlib.use("Agg")
 
-from course_lib.laboratory import BROKEN_RUNS, Settings
+from course_lib.lab_settings import BROKEN_RUNS, Settings
 from course_lib.widgets import lab_picture
 from course_lib.widgets.gan_lab import CONTROLS, GanLab
 

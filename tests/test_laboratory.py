@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from course_lib import losses, metrics
 from course_lib.diagnosis import diagnose
-from course_lib.laboratory import BROKEN_RUNS, BROKEN_TICKS, PENALTIES, Laboratory, Settings
+from course_lib.lab_settings import BROKEN_RUNS, BROKEN_TICKS, PENALTIES
+from course_lib.laboratory import Laboratory, Settings
 
 SMALL = Settings(data="two_gaussians", depth=1, width=8, batch_size=32)
 

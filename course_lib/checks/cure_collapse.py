@@ -13,11 +13,12 @@ def judge_cure(attempt, name):
 
     Args:
         attempt: the learner's function, without arguments; it returns a dict of settings.
-        name: key of `laboratory.BROKEN_RUNS`.
+        name: key of `lab_settings.BROKEN_RUNS`.
     """
     # Here, because checks come without TensorFlow until one is run that needs it.
     from course_lib.diagnosis import diagnose
-    from course_lib.laboratory import BROKEN_RUNS, Laboratory
+    from course_lib.lab_settings import BROKEN_RUNS
+    from course_lib.laboratory import Laboratory
 
     changes, run = attempt(), BROKEN_RUNS[name]
     if not isinstance(changes, dict) or not changes:
