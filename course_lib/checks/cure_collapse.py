@@ -5,7 +5,7 @@ import dataclasses
 from course_lib.checks.engine import Exercise, Wrong, WrongAnswer
 
 TICKS = 2_000
-REACHED = 0.8  # of the real points have a generated one near: a healthy run has 0.9
+REACHED = 0.7  # of the real points have a generated one near: a healthy run has 0.85
 
 
 def judge_cure(attempt, name):
@@ -40,7 +40,7 @@ def judge_cure(attempt, name):
     if reached < REACHED:
         raise Wrong(
             f"No fault is named any more, but after {TICKS:,} steps only {reached:.0%} of the real "
-            f"points have a generated one near. A healthy run has more than {REACHED:.0%}."
+            f"points have a generated one near. It takes {REACHED:.0%}."
         )
 
 
@@ -64,11 +64,10 @@ def cure_collapse():
     return ...
 ''',
     hints=(
-        "Look at the critic's answers while it plays: what keeps them from growing?",
-        "A Wasserstein critic needs a bound on its slope: one of the penalties. And the step is "
-        "ten times as long as in the healthy runs.",
-        "Choose the penalty WGAN-GP, and for both networks the learning rate 1e-3 of an Adam "
+        "Watch the points while it plays: they go together, as one. Who is too fast?",
+        "Give the generator no more than the discriminator's learning rate, and take the optimizer "
         "without momentum.",
+        'Add a penalty that flattens the field around the data: "R1", as in notebook 01.',
     ),
     solution='''\
 def cure_collapse():
@@ -77,32 +76,28 @@ def cure_collapse():
     Anything but data and seed may be changed. Try it in the panel first: choose broken run A,
     move the controls, press reset, play.
     """
-    return {
-        "penalty": "WGAN-GP",
-        "optimizer": "adam",
-        "d_learning_rate": 1e-3,
-        "g_learning_rate": 1e-3,
-    }
+    return {"optimizer": "adam", "g_learning_rate": 1e-3, "penalty": "R1"}
 ''',
     explanation=(
-        "Without a bound the critic's slope grows without end, and the whole cloud of points runs "
-        "to wherever it is steepest: one place at a time. The gradient penalty holds the slope "
-        "near 1 between real and generated points. Steps of 1e-2 with momentum still overshoot; "
-        "shorter ones without momentum follow the field."
+        "Between two answers of the discriminator the generator had time to bring every point to "
+        "the place where the answer was highest: one place. The discriminator then learned to call "
+        "that place generated, and all points went over to the other mode. At equal speed each "
+        "point follows the slope where it is; without momentum it stops when the slope does; and "
+        "R1 makes the slope vanish on the data, so that points can stay in both modes."
     ),
     check=_check,
     right_answers=(
         """\
 def cure_collapse():
     rate = 1e-3
-    return dict(loss="nonsaturating", penalty="R1", gamma=0.5, optimizer="adam",
+    return dict(loss="wasserstein", penalty="WGAN-GP", optimizer="adam",
                 d_learning_rate=rate, g_learning_rate=rate)
 """,
     ),
     wrong_answers=(
         WrongAnswer(source="def cure_collapse():\n    return {'depth': 3}\n", says="mode collapse"),
         WrongAnswer(
-            source="def cure_collapse():\n    return {'data': 'two_gaussians'}\n",
+            source="def cure_collapse():\n    return {'data': 'ring'}\n",
             says="leave `data` as it is",
         ),
         WrongAnswer(
@@ -113,7 +108,7 @@ def cure_collapse():
             source="def cure_collapse():\n    return 'WGAN-GP'\n", says="Return a dict of settings"
         ),
         WrongAnswer(
-            source="def cure_collapse():\n    return {'loss': 'wasserstein'}\n",
+            source="def cure_collapse():\n    return {'loss': 'hinge'}\n",
             says="has already",
         ),
         WrongAnswer(
