@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from course_lib import losses
 from course_lib.datasets import points
 from course_lib.diagnosis import diagnose
-from course_lib.laboratory import BROKEN_RUNS, OPTIMIZERS, PENALTIES, Laboratory
+from course_lib.lab_settings import BROKEN_RUNS, OPTIMIZERS, PENALTIES
+from course_lib.laboratory import Laboratory
 from course_lib.slow_motion import slow_motion
 from course_lib.widgets import engine, lab_picture
 from course_lib.widgets.canvas import DrawingCanvas
