@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -12,6 +13,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from course_lib import publish
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Those that a container needs (root, no GPU), and those that keep the browser off the network.
@@ -117,6 +123,13 @@ def _wait_until_ready(address: str, process: subprocess.Popen, folder: Path) -> 
     raise RuntimeError("JupyterLab did not start:\n" + (folder / "server.log").read_text()[-3000:])
 
 
+def write(path: Path, *sources: str) -> None:
+    """Writes a notebook of these code cells."""
+    cells = [new_markdown_cell("# A panel"), *map(new_code_cell, sources)]
+    metadata = {"kernelspec": publish.KERNEL, "language_info": publish.LANGUAGE}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
+
+
 class NotebookPage:
     """A notebook open in the browser. What is done, is done as a reader does it."""
 
@@ -145,6 +158,27 @@ class NotebookPage:
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         outcome = self.page.wait_for_function(OUTCOME, timeout=seconds * 1000).json_value()
         assert outcome == "done", outcome
+
+    def click(self, name: str) -> None:
+        """Clicks a button in an output, by what stands on it."""
+        outputs = self.page.locator(".jp-OutputArea")
+        outputs.get_by_role("button", name=name, exact=True).click()
+
+    def expect(self, pattern: str, *, seconds: float = 60) -> str:
+        """Waits until an output says something; returns the whole text of that element."""
+        text = self.page.locator(".jp-OutputArea").get_by_text(re.compile(pattern)).first
+        text.wait_for(timeout=seconds * 1000)
+        return text.text_content()
+
+    def close(self) -> None:
+        """Closes the page, which must have shown no error.
+
+        Raises:
+            AssertionError: If the console or a cell's stderr holds something.
+        """
+        assert self.errors == []
+        assert self.page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+        self.page.close()
 
     def slider(self, number: int = 0):
         """The handle of a slider, by its number from the top."""

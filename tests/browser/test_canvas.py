@@ -7,12 +7,8 @@ points that it draws from it.
 import re
 import secrets
 
-import nbformat
 import pytest
 from browser import jupyterlab
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-
-from course_lib import publish
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -39,27 +35,13 @@ display(canvas.panel, mean)
 UNHOOK = "canvas.surface.unobserve_all()"
 
 
-def _write(path, *sources):
-    cells = [new_markdown_cell("# A canvas"), *map(new_code_cell, sources)]
-    metadata = {"kernelspec": publish.KERNEL, "language_info": publish.LANGUAGE}
-    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     notebooks, folder = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("lab")
-    _write(notebooks / "canvas.ipynb", SOURCE)
-    _write(notebooks / "dead.ipynb", SOURCE, UNHOOK)
+    jupyterlab.write(notebooks / "canvas.ipynb", SOURCE)
+    jupyterlab.write(notebooks / "dead.ipynb", SOURCE, UNHOOK)
     with jupyterlab.server(notebooks, folder) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def window():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=jupyterlab.FLAGS)
-        yield browser.new_context(viewport={"width": 1300, "height": 900})
-        browser.close()
 
 
 class Canvas:
@@ -88,25 +70,11 @@ class Canvas:
         if release:
             self.page.mouse.up()
 
-    def click(self, name):
-        self.page.locator(".jp-OutputArea").get_by_role("button", name=name, exact=True).click()
-
-    def expect(self, pattern, *, seconds=60):
-        """Waits for words from the kernel."""
-        text = self.page.locator(".jp-OutputArea").get_by_text(re.compile(pattern)).first
-        text.wait_for(timeout=seconds * 1000)
-        return text.text_content()
-
     def ink(self, x, y):
         """The colour of the canvas at a point of the data, as red, green, blue."""
         script = """(canvas, [x, y]) => Array.from(canvas.getContext("2d").getImageData(
             (x + 1) / 2 * canvas.width, (1 - y) / 2 * canvas.height, 1, 1).data).slice(0, 3)"""
         return self.area.evaluate(script, [x, y])
-
-    def close(self):
-        assert self.notebook.errors == []
-        assert self.page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
-        self.page.close()
 
 
 BLUE, WHITE = [0, 114, 178], [255, 255, 255]
@@ -116,33 +84,33 @@ BLUE, WHITE = [0, 114, 178], [255, 255, 255]
 def canvas(window, address):
     canvas = Canvas(window, address, "canvas.ipynb")
     yield canvas
-    canvas.close()
+    canvas.notebook.close()
 
 
 def test_a_stroke_drawn_with_the_mouse_is_seen_and_arrives_in_the_kernel(canvas):
     assert canvas.ink(0.5, 0.0) == WHITE
     canvas.drag((0.5, -0.5), (0.5, 0.5))
-    text = canvas.expect(r"^1 stroke, length ")
+    text = canvas.notebook.expect(r"^1 stroke, length ")
     assert float(re.search(r"length ([\d.]+)", text)[1]) == pytest.approx(1.0, abs=0.05)
-    canvas.expect(r"^mean 0\.5 -?0\.0")
+    canvas.notebook.expect(r"^mean 0\.5 -?0\.0")
     assert canvas.ink(0.5, 0.0) == BLUE and canvas.ink(0.0, 0.0) == WHITE
 
 
 def test_erasing_cuts_a_stroke_in_two_and_undo_and_clear_are_seen(canvas):
     canvas.drag((-0.6, 0.0), (0.6, 0.0))
-    canvas.expect(r"^1 stroke, ")
-    canvas.click("eraser")
+    canvas.notebook.expect(r"^1 stroke, ")
+    canvas.notebook.click("eraser")
     canvas.drag((0.0, 0.5), (0.0, -0.5))
-    text = canvas.expect(r"^2 strokes, ")
+    text = canvas.notebook.expect(r"^2 strokes, ")
     # The brush of radius 0.08 takes 0.16 out of 1.2; points are 0.02 apart.
     assert float(re.search(r"length ([\d.]+)", text)[1]) == pytest.approx(1.04, abs=0.06)
     assert canvas.ink(0.0, 0.0) == WHITE and canvas.ink(0.3, 0.0) == BLUE
-    canvas.click("undo")
-    canvas.expect(r"^1 stroke, ")
+    canvas.notebook.click("undo")
+    canvas.notebook.expect(r"^1 stroke, ")
     canvas.page.wait_for_timeout(300)
     assert canvas.ink(0.0, 0.0) == BLUE
-    canvas.click("clear")
-    canvas.expect(r"^0 strokes, ")
+    canvas.notebook.click("clear")
+    canvas.notebook.expect(r"^0 strokes, ")
     canvas.page.wait_for_timeout(300)
     assert canvas.ink(0.3, 0.0) == WHITE
 
@@ -151,16 +119,18 @@ def test_keys_draw_without_a_mouse(canvas):
     canvas.area.focus()
     for key in ("Shift+ArrowLeft", "ArrowUp", " ", *["Shift+ArrowRight"] * 3, "ArrowDown", " "):
         canvas.page.keyboard.press(key)
-    text = canvas.expect(r"^1 stroke, ")
+    text = canvas.notebook.expect(r"^1 stroke, ")
     assert float(re.search(r"length ([\d.]+)", text)[1]) == pytest.approx(0.65, abs=0.03)
-    canvas.expect(r"^mean 0\.1 0\.0")  # from (-0.2, 0.05) to (0.4, 0.05) and down to (0.4, 0)
+    canvas.notebook.expect(
+        r"^mean 0\.1 0\.0"
+    )  # from (-0.2, 0.05) to (0.4, 0.05) and down to (0.4, 0)
 
 
 def test_a_stroke_that_leaves_the_square_ends_at_its_border(canvas):
     canvas.drag((0.0, 0.5), (1.4, 0.5), (1.4, -0.5), release=False)
     assert canvas.ink(0.97, 0.0) == BLUE  # seen at once, not only when the kernel has moved it
     canvas.page.mouse.up()
-    text = canvas.expect(r"^1 stroke, ")
+    text = canvas.notebook.expect(r"^1 stroke, ")
     assert float(re.search(r"length ([\d.]+)", text)[1]) == pytest.approx(2.0, abs=0.08)
 
 
@@ -168,5 +138,5 @@ def test_the_same_stroke_does_not_arrive_where_the_canvas_is_unhooked(window, ad
     canvas = Canvas(window, address, "dead.ipynb")
     canvas.drag((0.5, -0.5), (0.5, 0.5))
     with pytest.raises(sync_api.TimeoutError):
-        canvas.expect(r"^1 stroke, ", seconds=3)
-    canvas.close()
+        canvas.notebook.expect(r"^1 stroke, ", seconds=3)
+    canvas.notebook.close()

@@ -1,14 +1,9 @@
 """The laboratory's panel in a real JupyterLab: buttons, keys and mouse act while it trains."""
 
-import re
 import secrets
 
-import nbformat
 import pytest
 from browser import jupyterlab
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-
-from course_lib import publish
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -33,28 +28,14 @@ for widget in _instances.values():
 KILL = "lab_panel.worker.close()"
 
 
-def _write(path, *sources):
-    cells = [new_markdown_cell("# A laboratory"), *map(new_code_cell, sources)]
-    metadata = {"kernelspec": publish.KERNEL, "language_info": publish.LANGUAGE}
-    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     notebooks, folder = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("lab")
-    _write(notebooks / "lab.ipynb", SOURCE)
-    _write(notebooks / "unhooked.ipynb", SOURCE, UNHOOK)
-    _write(notebooks / "killed.ipynb", SOURCE, KILL)
+    jupyterlab.write(notebooks / "lab.ipynb", SOURCE)
+    jupyterlab.write(notebooks / "unhooked.ipynb", SOURCE, UNHOOK)
+    jupyterlab.write(notebooks / "killed.ipynb", SOURCE, KILL)
     with jupyterlab.server(notebooks, folder) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def window():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=jupyterlab.FLAGS)
-        yield browser.new_context(viewport={"width": 1400, "height": 1300})
-        browser.close()
 
 
 class Panel:
@@ -66,50 +47,36 @@ class Panel:
         self.notebook.run_all(seconds=180)
         self.page, self.picture = self.notebook.page, self.notebook.picture()
 
-    def click(self, name):
-        self.page.locator(".jp-OutputArea").get_by_role("button", name=name, exact=True).click()
-
-    def expect(self, pattern, *, seconds=60):
-        """Waits for words from the kernel."""
-        text = self.page.locator(".jp-OutputArea").get_by_text(re.compile(pattern)).first
-        text.wait_for(timeout=seconds * 1000)
-        return text.text_content()
-
     def changes(self, act, *, seconds=30):
         """Acts, and waits for another picture."""
         before = self.notebook.bytes_of(self.picture)
         act()
         self.notebook.wait_for_new_bytes(self.picture, before, seconds=seconds)
 
-    def close(self):
-        assert self.notebook.errors == []
-        assert self.page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
-        self.page.close()
-
 
 def test_steps_play_sliders_and_the_way_back_act_in_the_browser(window, address):
     panel = Panel(window, address, "lab.ipynb")
-    panel.changes(lambda: panel.click("both"))
-    panel.expect(r"^tick 1$")
-    panel.click("slow motion")
-    panel.expect(r"D 1\. Draw latents")
+    panel.changes(lambda: panel.notebook.click("both"))
+    panel.notebook.expect(r"^tick 1$")
+    panel.notebook.click("slow motion")
+    panel.notebook.expect(r"D 1\. Draw latents")
     assert panel.page.locator("mjx-container").count() > 0  # the formula is typeset, offline
-    panel.changes(lambda: panel.click("▶ play"))
-    panel.expect(r"steps/s")
+    panel.changes(lambda: panel.notebook.click("▶ play"))
+    panel.notebook.expect(r"steps/s")
     for _ in range(3):  # it goes on by itself
         panel.changes(lambda: None)
     rate = panel.notebook.slider(2)  # the way back, gamma, then the rate of D
     rate.focus()
     rate.press("ArrowRight")
-    panel.expect(r"d_learning_rate = 0\.002")
-    panel.expect(r"^tick [\d,]{4,}")
-    panel.click("❚❚ pause")
-    panel.expect(r"▶ play")
+    panel.notebook.expect(r"d_learning_rate = 0\.002")
+    panel.notebook.expect(r"^tick [\d,]{4,}")
+    panel.notebook.click("❚❚ pause")
+    panel.notebook.expect(r"▶ play")
     back = panel.notebook.slider(0)
     back.focus()
     panel.changes(lambda: back.press("Home"))
-    panel.expect(r"^tick 0$")
-    panel.close()
+    panel.notebook.expect(r"^tick 0$")
+    panel.notebook.close()
 
 
 def test_a_drawing_becomes_the_data(window, address):
@@ -124,15 +91,15 @@ def test_a_drawing_becomes_the_data(window, address):
     panel.page.mouse.down()
     panel.page.mouse.move(box["x"] + 0.8 * box["width"], middle, steps=12)
     panel.page.mouse.up()
-    panel.expect(r"^1 stroke, ")
-    panel.changes(lambda: panel.click("learn the drawing"))
-    panel.expect(r"data = 'drawn'")
-    panel.close()
+    panel.notebook.expect(r"^1 stroke, ")
+    panel.changes(lambda: panel.notebook.click("learn the drawing"))
+    panel.notebook.expect(r"data = 'drawn'")
+    panel.notebook.close()
 
 
 @pytest.mark.parametrize("name", ["unhooked.ipynb", "killed.ipynb"])
 def test_nothing_acts_where_the_panel_is_unhooked_or_its_worker_is_dead(window, address, name):
     panel = Panel(window, address, name)
     with pytest.raises(TimeoutError):
-        panel.changes(lambda: panel.click("both"), seconds=3)
+        panel.changes(lambda: panel.notebook.click("both"), seconds=3)
     panel.page.close()

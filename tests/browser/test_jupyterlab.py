@@ -22,7 +22,14 @@ pytestmark = [
 ]
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # A notebook, and the number of its slider and of its picture, from the top.
-PANELS = [("slider.ipynb", 0, 0), ("00_start_here.ipynb", 0, 0)]
+PANELS = [("slider.ipynb", 0, 0), ("dirac.ipynb", 0, 0), ("00_start_here.ipynb", 0, 0)]
+MADE = ("slider.ipynb", "dirac.ipynb")  # here, the others are the course's
+DIRAC = """\
+from course_lib.widgets.dirac_plane import DiracPlane
+
+plane = DiracPlane()
+plane.panel
+"""
 
 UNHOOK = """\
 from ipywidgets.widgets.widget import _instances
@@ -47,6 +54,7 @@ def address(tmp_path_factory):
     """A running JupyterLab on copies of the notebooks, of each a second one with dead sliders."""
     notebooks, folder = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("lab")
     slider_notebook.write(folder / "slider.ipynb")
+    jupyterlab.write(folder / "dirac.ipynb", DIRAC)
     _copy(folder / "slider.ipynb", notebooks / "failing.ipynb", more="1 / 0")
     if (NOTEBOOKS / "figures").exists():
         shutil.copytree(NOTEBOOKS / "figures", notebooks / "figures")
@@ -57,15 +65,6 @@ def address(tmp_path_factory):
                 _copy(source, notebooks / f"dead_{name}", more=UNHOOK)
     with jupyterlab.server(notebooks, folder) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def window():
-    """One browser window: its pages share what they have loaded of JupyterLab."""
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=jupyterlab.FLAGS)
-        yield browser.new_context(viewport={"width": 1300, "height": 900})
-        browser.close()
 
 
 def _open(window, address: str, name: str) -> jupyterlab.NotebookPage:
@@ -90,7 +89,7 @@ def _move(notebook: jupyterlab.NotebookPage, slider: int, picture: int, *, secon
 
 @pytest.mark.parametrize("name, slider, picture", PANELS)
 def test_a_slider_moved_by_keyboard_changes_the_picture(address, window, name, slider, picture):
-    if name != "slider.ipynb" and not (NOTEBOOKS / name).exists():
+    if name not in MADE and not (NOTEBOOKS / name).exists():
         pytest.skip(f"notebooks/{name} is not there yet")
     notebook = _open(window, address, name)
     _move(notebook, slider, picture, seconds=20)
@@ -101,7 +100,7 @@ def test_a_slider_moved_by_keyboard_changes_the_picture(address, window, name, s
 
 @pytest.mark.parametrize("name, slider, picture", PANELS)
 def test_the_same_steps_fail_where_the_slider_is_unhooked(address, window, name, slider, picture):
-    if name != "slider.ipynb" and not (NOTEBOOKS / name).exists():
+    if name not in MADE and not (NOTEBOOKS / name).exists():
         pytest.skip(f"notebooks/{name} is not there yet")
     notebook = _open(window, address, f"dead_{name}")
     with pytest.raises(TimeoutError, match="the picture was the same for 3 s"):
