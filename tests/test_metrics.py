@@ -460,3 +460,11 @@ def test_sliced_wasserstein_is_a_symmetric_distance_of_sets():
 def test_sliced_wasserstein_refuses_other_shapes(a, b):
     with pytest.raises(ValueError, match="must have the same shape"):
         metrics.sliced_wasserstein(np.zeros(a), np.zeros(b))
+
+
+def test_sliced_wasserstein_projects_on_unit_vectors_in_any_dimension():
+    points = np.random.default_rng(3).standard_normal((20, 5))
+    shift = np.array([1.0, 0, 0, 0, 0])
+    # E|theta_1| of a uniform unit vector in 5 dimensions: Gamma(5/2) / (sqrt(pi) Gamma(3)) = 3/8.
+    value = metrics.sliced_wasserstein(points, points + shift, directions=20_000)
+    assert value == pytest.approx(3 / 8, rel=0.02)
