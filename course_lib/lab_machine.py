@@ -49,7 +49,8 @@ class Machine:
         self.weight = _Annealed(self.live["gamma"], annealed, last=0.01)
         step = steps.make_gan_step(gan, config, penalty_schedule=self.weight)
         halves = steps.make_half_steps(gan, config, penalty_schedule=self.weight)
-        self.discriminator_step, self.generator_step = halves
+        batch = tf.TensorSpec((settings.batch_size, 2))
+        self.discriminator_step, self.generator_step = (_traced_once(f, batch) for f in halves)
 
         def draw(optimizer, count, stream):
             numbers = tf.random.stateless_uniform(
@@ -58,7 +59,8 @@ class Machine:
             )  # fmt: skip
             return tf.gather(self.atlas, numbers)
 
-        self.loop = steps.repeat(step, lambda: draw(gan.discriminator_optimizer, count, 0))
+        loop = steps.repeat(step, lambda: draw(gan.discriminator_optimizer, count, 0))
+        self.loop = _traced_once(loop, tf.TensorSpec((), tf.int32))
         self._draws = {
             "discriminator_step": (gan.discriminator_optimizer, 0),
             "generator_step": (gan.generator_optimizer, 1_000_003),
@@ -67,13 +69,11 @@ class Machine:
             self._draws[half][0], settings.batch_size, self._draws[half][1]
         )
         points_spec = tf.TensorSpec((None, 2))
-        self._generate = tf.function(
-            gan.ema_generator, input_signature=[tf.TensorSpec((None, settings.latent_dim))]
-        )
-        self._judge = tf.function(gan.discriminator, input_signature=[points_spec])
-        self._descent = tf.function(
-            _descent(gan.discriminator, settings.loss), input_signature=[points_spec, points_spec]
-        )
+        latents_spec = tf.TensorSpec((None, settings.latent_dim))
+        descent = _descent(gan.discriminator, settings.loss)
+        self._generate = _traced_once(tf.function(gan.ema_generator), latents_spec)
+        self._judge = _traced_once(tf.function(gan.discriminator), points_spec)
+        self._descent = _traced_once(tf.function(descent), points_spec, points_spec)
 
     def adjust(self, settings):
         """Take over what is a variable of the compiled functions."""
@@ -114,6 +114,22 @@ class _Annealed(keras.optimizers.schedules.LearningRateSchedule):
         share = tf.minimum(tf.cast(step, tf.float32) / self.steps, 1.0)
         cosine = 0.5 * (1 + tf.cos(math.pi * share))
         return self.base * (self.last + (1 - self.last) * cosine)
+
+
+def _traced_once(function, *specs):
+    """Return a `tf.function` that is traced at its first call, for these specs, and never again.
+
+    TensorFlow warns of code that is traced often. A notebook with twenty laboratories does so on
+    purpose, and a concrete function is not counted.
+    """
+    traced = []
+
+    def call(*arguments):
+        if not traced:
+            traced.append(function.get_concrete_function(*specs))
+        return traced[0](*map(tf.convert_to_tensor, arguments))
+
+    return call
 
 
 def step_config(settings):

@@ -157,6 +157,7 @@ BROKEN_RUNS = {
         Settings(optimizer="sgd", d_learning_rate=3.0, g_learning_rate=3.0),
         "divergence",
         {"d_learning_rate": 0.05, "g_learning_rate": 0.05},
-        "The step is longer than the loss is curved: each overshoots by more than the last.",
+        "The learning rate is too large for the curvature of the loss: each step overshoots by "
+        "more than the last.",
     ),
 }

@@ -124,11 +124,11 @@ def _look_ahead(lab, name):
     real = lab.next_batch(name)
     state = gan.seed.state.numpy()
     latents = keras.random.normal((len(real), config.latent_dim), seed=gan.seed)
-    gan.seed.state.assign(state)  # the step itself will draw the same
     network = gan.discriminator if name == "discriminator_step" else gan.generator
     with tf.GradientTape() as tape:
         fake = gan.generator(latents)
         loss = _library_loss(lab, name, real, fake)
+    gan.seed.state.assign(state)  # the step itself will draw the same
     gradients = tape.gradient(loss, network.trainable_variables)
     return latents.numpy(), fake.numpy(), real.numpy(), float(loss), gradients
 
@@ -142,6 +142,9 @@ def _library_loss(lab, name, real, fake):
             loss += lab.penalty_weight / 2 * losses.r1_penalty(lab.gan.discriminator, real)
         if lab.settings.penalty == "R1+R2":
             loss += lab.penalty_weight / 2 * losses.r2_penalty(lab.gan.discriminator, fake)
+        if lab.settings.penalty == "WGAN-GP":
+            critic, seed = lab.gan.discriminator, lab.gan.seed
+            loss += lab.penalty_weight * losses.gradient_penalty(critic, real, fake, seed)
         return loss
     if lab.settings.loss == "relativistic":
         return generator_loss(real_logits, fake_logits)

@@ -63,3 +63,14 @@ def test_weights_move_at_the_fifth_and_the_tenth_sub_step_only():
             moved.append(number)
         before = now
     assert moved == [5, 10]
+
+
+@pytest.mark.parametrize("penalty", ["R1", "R1+R2", "WGAN-GP"])
+def test_the_loss_with_its_penalty_is_what_the_step_descends(penalty):
+    """With plain SGD of rate 1 the weights move by the gradient, so by its norm."""
+    settings = dataclasses.replace(SMALL, penalty=penalty, gamma=3.0, optimizer="sgd",
+                                   d_learning_rate=1.0)  # fmt: skip
+    shown = list(slow_motion(Laboratory(settings)))[:5]
+    norm, moved = (float(re.search(r"=([\d.]+)$", shown[k].formula)[1]) for k in (3, 4))
+    assert moved == pytest.approx(norm, rel=1e-3)
+    assert f"With the {penalty} penalty: " in shown[2].words
