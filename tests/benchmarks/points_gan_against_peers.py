@@ -1,7 +1,7 @@
 """How fast does the GAN on points of notebook 02 train, beside the same loop in PyTorch?
 
     python -m tests.benchmarks.points_gan_against_peers [--large] [--compile]
-        [--torch-python /work/venv-torch/bin/python]
+        [--torch-python PYTHON]
 
 Compares `Laboratory.run` (one call of the compiled loop), the same TensorFlow step called once for
 each batch, and PyTorch: eager, eager with the fused Adam, and with --compile its networks compiled.
@@ -161,7 +161,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--large", action="store_true", help="25 Gaussians, relativistic, R1+R2")
     parser.add_argument("--compile", action="store_true", help="also torch.compile")
-    parser.add_argument("--torch-python", default="/work/venv-torch/bin/python")
+    parser.add_argument("--torch-python", default=sys.executable)
     parser.add_argument("--steps", type=int, default=300, help="of a round")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--threads", type=int, default=2)
