@@ -59,7 +59,7 @@ class Laboratory:
         self._machine.restore(initial_state(self._machine.gan, self.settings.seed))
         self._started_with, self._log = self.settings, []
         self.tick, self.rows, self._snapshots, self.diverged = 0, [], {}, False
-        self._drifters = self.fake_points(DRIFTERS, seed=2)
+        self._drifters = _bounded(self.fake_points(DRIFTERS, seed=2))
         self._record({})
 
     # Going on ------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Laboratory:
         if self.diverged:
             self.rows.append(row)
             return
-        drifters = self.fake_points(DRIFTERS, seed=2)
+        drifters = _bounded(self.fake_points(DRIFTERS, seed=2))
         before, self._drifters = self._drifters, drifters
         row["motion"] = float(np.linalg.norm(drifters - before, axis=1).mean())
         self.rows.append(row | self.measure())
@@ -234,8 +234,7 @@ class Laboratory:
         points; for data with modes also covered, on_mode and reverse_kl of `metrics.mode_report`.
         """
         fake, real = self.fake_points(samples, seed=1), self.real.points[-samples:]
-        # A run that diverges has points beyond what a square of float32 can hold.
-        fake = np.clip(np.nan_to_num(fake.astype("float64"), nan=1e6), -1e6, 1e6)
+        fake = _bounded(fake)
         found = {
             "sliced_wasserstein": metrics.sliced_wasserstein(fake, real, directions=32),
             "reach": float((cKDTree(fake).query(real)[0] <= REACH).mean()),
@@ -291,6 +290,11 @@ class Laboratory:
             self._machines.popitem(last=False)
         self._machines[key].adjust(settings)
         return self._machines[key]
+
+
+def _bounded(points):
+    """Points in float64, kept where squares are finite: a run that diverges has others."""
+    return np.clip(np.nan_to_num(points.astype("float64"), nan=1e6), -1e6, 1e6)
 
 
 def _auc(real_logits, fake_logits):

@@ -22,13 +22,13 @@ pytestmark = [
 ]
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # A notebook, and the number of its slider and of its picture, from the top.
-PANELS = [("slider.ipynb", 0, 0), ("dirac.ipynb", 0, 0), ("00_start_here.ipynb", 0, 0)]
-MADE = ("slider.ipynb", "dirac.ipynb")  # here, the others are the course's
-DIRAC = """\
-from course_lib.widgets.dirac_plane import DiracPlane
+PANELS = [("slider.ipynb", 0, 0), ("gaussians.ipynb", 0, 0), ("00_start_here.ipynb", 0, 0)]
+MADE = ("slider.ipynb", "gaussians.ipynb")  # here, the others are the course's
+GAUSSIANS = """\
+from course_lib.widgets.two_gaussians import TwoGaussians
 
-plane = DiracPlane()
-plane.panel
+panel = TwoGaussians()
+panel.panel
 """
 
 UNHOOK = """\
@@ -54,7 +54,7 @@ def address(tmp_path_factory):
     """A running JupyterLab on copies of the notebooks, of each a second one with dead sliders."""
     notebooks, folder = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("lab")
     slider_notebook.write(folder / "slider.ipynb")
-    jupyterlab.write(folder / "dirac.ipynb", DIRAC)
+    jupyterlab.write(folder / "gaussians.ipynb", GAUSSIANS)
     _copy(folder / "slider.ipynb", notebooks / "failing.ipynb", more="1 / 0")
     if (NOTEBOOKS / "figures").exists():
         shutil.copytree(NOTEBOOKS / "figures", notebooks / "figures")
