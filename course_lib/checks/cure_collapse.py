@@ -39,8 +39,8 @@ def judge_cure(attempt, name):
     distance = sum(row["sliced_wasserstein"] for row in lab.rows[-5:]) / 5
     if distance > NEAR:
         raise Wrong(
-            f"No fault is named any more, but after {TICKS:,} steps the sliced Wasserstein distance "
-            f"to the data is {distance:.2f}: too far, it has to be at most {NEAR}."
+            f"No fault is named any more, but after {TICKS:,} steps the sliced Wasserstein "
+            f"distance to the data is {distance:.2f}: too far, it has to be at most {NEAR}."
         )
 
 
@@ -116,7 +116,7 @@ def cure_collapse():
                 "def cure_collapse():\n"
                 "    return {'d_learning_rate': 1e-5, 'g_learning_rate': 1e-5}\n"
             ),
-            says="distance to the data is",
+            says="distance to the data",
         ),
     ),
     seconds=5.0,
