@@ -91,3 +91,13 @@ def test_a_race_needs_a_known_difference(different):
 def test_a_value_out_of_range_is_refused():
     with pytest.raises(ValueError, match="loss must be one of"):
         Race(SMALL, loss="gan")
+
+
+def test_the_shown_code_runs_the_same_race():
+    race, names = Race(SMALL, loss="hinge", gamma=2.0), {}
+    race.seed.set_state({"value": 3})
+    settle(race)
+    race.run(30)
+    assert "race.run(30)" in race.code.value
+    exec(race.source, names)
+    assert names["race"].image.value == race.image.value

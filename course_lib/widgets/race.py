@@ -22,7 +22,8 @@ class Race:
         labs: the two `Laboratory`, left and right.
         worker: the `engine.Worker`; `run(steps)` uses it without a thread.
         play, step, reset, seed: the controls.
-        image, status: both pictures in one, and the measures in words.
+        image, status, code: both pictures in one, the measures in words, and a cell that does the
+            same.
         panel: the box to display.
     """
 
@@ -43,12 +44,13 @@ class Race:
             )
         left = settings or Settings()
         self.labs = (Laboratory(left), Laboratory(dataclasses.replace(left, **different)))
+        self._different = different
         self._words = tuple(
             ", ".join(f"{name} = {getattr(lab.settings, name)!r}" for name in different)
             for lab in self.labs
         )
         self.image = ipywidgets.Image(format="png", width=2 * PIXELS + GAP, height=PIXELS)
-        self.status = ipywidgets.HTML()
+        self.status, self.code = ipywidgets.HTML(), ipywidgets.HTML()
         self.play = ipywidgets.ToggleButton(False, description="▶ play")
         self.step = ipywidgets.Button(description="100 steps")
         self.reset = ipywidgets.Button(description="reset")
@@ -60,12 +62,25 @@ class Race:
         self.reset.on_click(lambda _: self.worker.submit(self._reset))
         self.seed.observe(lambda _: self.worker.submit(self._reset), "value")
         controls = ipywidgets.HBox([self.play, self.step, self.reset, self.seed])
-        self.panel = ipywidgets.VBox([controls, self.image, self.status])
+        shown_code = ipywidgets.Accordion([self.code], titles=["Show the code"])
+        self.panel = ipywidgets.VBox([controls, self.image, self.status, shown_code])
         self.worker.run()
 
     def run(self, count):
         """Take steps in the calling thread, and show the result: for cells and tests."""
         self.worker.run(lambda: self._run_both(count))
+
+    @property
+    def source(self):
+        """The code that runs the same race as far, as a cell of a notebook."""
+        left = ", ".join(f"{k}={v!r}" for k, v in self.labs[0].settings.changed().items())
+        right = ", ".join(f"{name}={value!r}" for name, value in self._different.items())
+        return (
+            "from course_lib.laboratory import Settings\n"
+            "from course_lib.widgets.race import Race\n\n"
+            f"race = Race(Settings({left}), {right})\n"
+            f"race.run({self.labs[0].tick})\nrace.figure();\n"
+        )
 
     def figure(self):
         """Return both pictures, and both distances over time, for readers without a kernel."""
@@ -107,6 +122,7 @@ class Race:
         buffer = io.BytesIO()
         picture.save(buffer, "png", compress_level=1)
         self.image.value = buffer.getvalue()
+        self.code.value = f"<pre>{html.escape(self.source)}</pre>"
         rows = [self._row(*pair) for pair in zip(self.labs, self._words, strict=True)]
         head = "<tr><th></th><th>tick</th><th>sliced Wasserstein</th><th>diagnosis</th></tr>"
         return f"<table>{head}{''.join(rows)}</table>"
