@@ -104,9 +104,9 @@ def _half(lab, name):
         rf"\lVert\nabla_{{{who}}} L_{who}\rVert={norm:.4f}",
         f"{network.count_params():,} numbers; the other network stands still.",
     )
-    before = [np.array(weight) for weight in network.trainable_variables]
+    before = [np.array(weight) for weight in network.get_weights()]
     getattr(lab, name)()
-    now = [np.array(weight) for weight in network.trainable_variables]
+    now = [np.array(weight) for weight in network.get_weights()]
     moved = np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(now, before, strict=True)))
     after_real, after_fake = lab.logits(real), lab.logits(gan.generator(latents))
     yield SubStep(
