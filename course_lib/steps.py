@@ -362,7 +362,12 @@ def _scale(optimizer, loss):
 
 def _descend(tape, loss, model, optimizer):
     weights = model.trainable_variables
-    optimizer.apply(tape.gradient(loss, weights), weights)
+    gradients = tape.gradient(loss, weights)
+    # A penalty reads biases for the signs of its masks alone: its gradient to them is 0. TensorFlow
+    # folds that 0 into a constant, and with it loses the order of reading and updating; one process
+    # in ten then computed R1 with biases that were one step too new.
+    with tf.control_dependencies([loss]):
+        optimizer.apply(gradients, weights)
 
 
 def _update_average(gan, config):
