@@ -146,8 +146,7 @@ def test_pause_stops_the_steps_and_the_pictures(lab):
 def test_of_fifty_moves_the_last_is_drawn_and_few_are_done(lab):
     lab.start()
     lab.kernel.run("import time; move = lab.move; lab.move = lambda v: (time.sleep(0.2), move(v))")
-    for value in range(101, 151):
-        lab.kernel.change(lab.slider, value=value)
+    lab.kernel.drag(lab.slider, "value", range(101, 151))
     lab.kernel.wait_for_state(lab.moved, "value", "[150]")
     moves = eval(lab.kernel.run("print(lab.moves)"))
     assert moves[-1] == 150

@@ -101,9 +101,28 @@ class NotebookKernel:
         """Takes everything off a widget that would act on it: the negative control of a test."""
         self.run(UNHOOK.format(model=model))
 
-    def change(self, model: str, **traits: object) -> None:
-        """Sends what a browser sends when the reader moves a slider or types into a box."""
-        self._send(model, {"method": "update", "state": traits, "buffer_paths": []})
+    def change(self, model: str, **traits: object) -> str:
+        """Sends what a browser sends when the reader moves a slider or types into a box.
+
+        Returns the number of the message. Of many in a row without a wait, ipykernel 7.4 may leave
+        some lying in a subshell: https://github.com/ipython/ipykernel/issues/1554. Use `drag`.
+        """
+        return self._send(model, {"method": "update", "state": traits, "buffer_paths": []})
+
+    def drag(self, model: str, trait: str, values: Iterable) -> None:
+        """Moves a slider as a browser does: a value is sent when the one before has been taken in.
+
+        Raises:
+            TimeoutError: If the kernel does not take one in.
+        """
+        for value in values:
+            message = self.change(model, **{trait: value})
+
+            def is_taken_in(received: dict, message=message) -> bool:
+                mine = received["parent_header"].get("msg_id") == message
+                return mine and received["content"].get("execution_state") == "idle"
+
+            self._receive(is_taken_in, what=f"the end of {trait} = {value!r}")
 
     def click(self, model: str) -> None:
         """Sends what a browser sends when the reader clicks a button."""
@@ -157,11 +176,12 @@ class NotebookKernel:
             self._receive(lambda _: False, what="nothing", seconds=seconds)
         return self.messages - before
 
-    def _send(self, model: str, data: dict) -> None:
+    def _send(self, model: str, data: dict) -> str:
         message = self._client.session.msg("comm_msg", {"comm_id": model, "data": data})
         if self._subshell_id:
             message["header"]["subshell_id"] = self._subshell_id
         self._client.shell_channel.send(message)
+        return message["header"]["msg_id"]
 
     def _receive(self, is_done, *, what: str, seconds: float | None = None) -> None:
         """Takes in messages until one is the last."""
