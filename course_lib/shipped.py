@@ -9,11 +9,13 @@ import functools
 import keras
 
 from course_lib import checkpoints
-from course_lib.networks import dcgan, encoder, residual
+from course_lib.networks import classifiers, dcgan, encoder, residual
 from course_lib.runtime import CHECKPOINTS_DIR
 
 FOLDER = CHECKPOINTS_DIR
 BUILDERS = {
+    "classifiers.article": classifiers.article,
+    "classifiers.plain": classifiers.plain,
     "encoder.encoder": encoder.encoder,
     "dcgan.generator": dcgan.generator,
     "residual.generator": residual.generator,

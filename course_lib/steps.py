@@ -330,8 +330,8 @@ def _update_discriminator(gan, config, real_images, penalty_schedule=None):
         if penalty_schedule is not None:
             penalty *= ops.cast(penalty_schedule(gan.discriminator_optimizer.iterations), "float32")
         loss = adversarial + penalty
-        loss = _scale(gan.discriminator_optimizer, loss)
-    _descend(tape, loss, gan.discriminator, gan.discriminator_optimizer)
+        loss = scale(gan.discriminator_optimizer, loss)
+    descend(tape, loss, gan.discriminator, gan.discriminator_optimizer)
     return {
         "d_loss": adversarial,
         "real_logit": ops.mean(real_logits),
@@ -349,18 +349,19 @@ def _update_generator(gan, config, real_images):
             adversarial = generator_loss(real_logits, fake_logits)
         else:
             adversarial = generator_loss(fake_logits)
-        loss = _scale(gan.generator_optimizer, adversarial)
-    _descend(tape, loss, gan.generator, gan.generator_optimizer)
+        loss = scale(gan.generator_optimizer, adversarial)
+    descend(tape, loss, gan.generator, gan.generator_optimizer)
     return {"g_loss": adversarial}
 
 
-def _scale(optimizer, loss):
+def scale(optimizer, loss):
     """Return the loss to differentiate: per replica, and scaled for float16."""
     # Keras optimizers sum gradients over replicas; the mean is wanted.
     return optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
 
 
-def _descend(tape, loss, model, optimizer):
+def descend(tape, loss, model, optimizer):
+    """Update the model's weights along the gradient of a loss that the tape has recorded."""
     weights = model.trainable_variables
     gradients = tape.gradient(loss, weights)
     # A penalty reads biases for the signs of its masks alone: its gradient to them is 0. TensorFlow
@@ -404,4 +405,13 @@ def sample(generator, count, *, latent_dim, seed, batch_size=64):
     return images[:count].astype("float32")
 
 
-__all__ = ["Gan", "GanStepConfig", "make_gan_step", "make_half_steps", "repeat", "sample"]
+__all__ = [
+    "Gan",
+    "GanStepConfig",
+    "descend",
+    "make_gan_step",
+    "make_half_steps",
+    "repeat",
+    "sample",
+    "scale",
+]

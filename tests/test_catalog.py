@@ -14,7 +14,7 @@ from course_lib import runtime
 from course_lib.datasets import avatars, catalog, downloads, images
 from course_lib.datasets.catalog import DataUnavailableError, ImageSet, load
 
-OFFLINE = ("avatars", "digits", "lfw_subset", "photographs", "textures")
+OFFLINE = ("avatars", "expressions", "digits", "lfw_subset", "photographs", "textures")
 SOURCES = runtime.data_sources()
 
 
@@ -48,7 +48,7 @@ def test_the_facts_of_a_set_are_complete(name):
 @pytest.mark.parametrize("name", OFFLINE)
 def test_the_facts_of_the_offline_sets_are_true(name):
     splits = ("train",) if SOURCES[name]["splits"] == "train only" else ("train", "test")
-    count = {"count": 2} if name == "avatars" else {}
+    count = {} if SOURCES[name]["images"] else {"count": 2}  # those that are drawn
     sets = [load(name, split=split, **count) for split in splits]
     assert sum(map(len, sets)) == (SOURCES[name]["images"] or 4)
     assert {data.pixels.shape[1:] for data in sets} == {
@@ -134,7 +134,7 @@ def test_an_image_set_refuses_what_does_not_fit_together(pixels, labels, classes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "celebrities"}, "no data named 'celebrities'.*avatars, digits"),
+        ({"name": "celebrities"}, "no data named 'celebrities'.*avatars, expressions"),
         ({"name": "folder"}, "folder:my_images.*'folder'"),
         ({"name": "digits:here"}, "path goes with folder and celeba only"),
         ({"name": "digits", "split": "validation"}, "no split 'validation'"),
@@ -150,9 +150,9 @@ def test_wrong_arguments_are_named_with_the_way_out(arguments, message):
         load(**arguments)
 
 
-@pytest.mark.parametrize("name", ["avatars", "digits", "lfw_subset"])
+@pytest.mark.parametrize("name", ["avatars", "expressions", "digits", "lfw_subset"])
 def test_train_and_test_share_no_picture(name):
-    count = {"count": 60} if name == "avatars" else {}
+    count = {} if SOURCES[name]["images"] else {"count": 60}
     train, test = (load(name, split=split, size=32, **count) for split in ("train", "test"))
     assert not rows_of(train) & rows_of(test) and len(rows_of(train)) > 50
 

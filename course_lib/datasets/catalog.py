@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from course_lib import runtime
-from course_lib.datasets import avatars, downloads, images
+from course_lib.datasets import avatars, downloads, expressions, images
 from course_lib.datasets.downloads import DataUnavailableError
 
 SPLITS = ("train", "test")
@@ -154,10 +154,12 @@ def load(
     Args:
         name: One of `names()`; "folder:<path>" and "celeba:<path>" read the learner's own files.
         size: Side in pixels; the central square is resized, antialiased. None keeps the size in
-            which the collection comes (64 for avatars, lfw and folders, 256 for photographs).
-        count: How many pictures; None means all (2048 train and 512 test avatars).
+            which the collection comes (64 for avatars, lfw and folders, 128 for expressions, 256
+            for photographs).
+        count: How many pictures; None means all (2048 train and 512 test, where they are drawn).
         split: "train" or "test".
-        seed: Of avatars, which faces are drawn; of the others, which `count` of them are taken.
+        seed: Of avatars and expressions, which faces are drawn; of the others, which `count` of
+            them are taken.
 
     Returns:
         The pictures with labels, source and licence.
@@ -237,6 +239,16 @@ def _load_avatars(request: _Request) -> Parts:
         count, size=max(size, 32), seed=2 * request.seed + (request.split == "test")
     )
     return images.resize(pixels, size), labels, dict(avatars.ATTRIBUTES)
+
+
+def _load_expressions(request: _Request) -> Parts:
+    count = request.count or (2048 if request.split == "train" else 512)
+    size = request.size or 128
+    pixels, labels = expressions.make(
+        count, size=max(size, 32), seed=2 * request.seed + (request.split == "test")
+    )
+    classes = {"expression": expressions.CLASSES, **avatars.ATTRIBUTES}
+    return images.resize(pixels, size), labels, classes
 
 
 def _load_digits(request: _Request) -> Parts:
@@ -377,6 +389,7 @@ def _celeba_list(folder: Path, name: str) -> tuple[list[str], dict[str, list[int
 
 _LOADERS: dict[str, Callable[[_Request], Parts]] = {
     "avatars": _load_avatars,
+    "expressions": _load_expressions,
     "digits": _load_digits,
     "lfw_subset": _load_lfw_subset,
     "photographs": _load_shipped,
