@@ -139,6 +139,41 @@ def bars(values, *, ylabel, title=None, errors=None):
     return figure
 
 
+def picture_matrix(matrix, names, pictures, *, title=None):
+    """Draw a confusion matrix: the count in each cell, and one of the pictures counted there.
+
+    Args:
+        matrix: whole numbers (classes, classes); rows are the truth, columns the answers.
+        names: names of the classes.
+        pictures: dict of (row, column) -> float image (height, width, 1 or 3) in [-1, 1]; a cell
+            without a picture shows its count alone.
+        title: text above.
+
+    Returns:
+        Matplotlib figure; cells on the diagonal are right and have a green edge, others vermilion.
+    """
+    count = len(names)
+    figure, axes = plt.subplots(count, count, figsize=(0.85 * count + 1.6, 0.85 * count + 0.8))
+    figure.subplots_adjust(left=0.16, right=0.995, bottom=0.01, top=0.86, wspace=0.06, hspace=0.06)
+    for (row, column), axis in np.ndenumerate(np.atleast_2d(axes)):
+        axis.set(xticks=[], yticks=[])
+        if (row, column) in pictures:
+            axis.imshow(to_display(np.asarray(pictures[row, column])[None])[0])
+        for spine in axis.spines.values():
+            spine.set_color(COLORS[2] if row == column else COLORS[1])
+            spine.set_visible(bool(matrix[row, column]))
+        box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0}
+        axis.text(0.06, 0.94, matrix[row, column] or "", transform=axis.transAxes, fontsize=8,
+                  va="top", bbox=box if matrix[row, column] else None)  # fmt: skip
+        if column == 0:
+            axis.set_ylabel(names[row], rotation=0, ha="right", va="center", fontsize=9)
+        if row == 0:
+            axis.set_title(names[column].replace(" + ", "\n+ "), fontsize=8)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
 def to_display(images):
     """Return images as RGB values for a screen.
 
