@@ -291,10 +291,21 @@ def test_setting_the_precision_sets_the_policy_of_keras(monkeypatch, float32_aft
     assert runtime.set_precision("float32") == keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.parametrize("has_it", [True, False])
+def test_bfloat16_is_preferred_only_where_the_hardware_has_it(
+    monkeypatch, float32_afterwards, has_it
+):
+    monkeypatch.setattr(machine, "gpu_details", list)
+    monkeypatch.setattr(machine, "cpu_features", lambda: {**NO_BFLOAT16, "AMX-BF16": has_it})
+    wanted = "mixed_bfloat16" if has_it else "float32"
+    assert runtime.set_precision("prefer_bfloat16") == wanted
+    assert keras.config.dtype_policy().name == wanted
+
+
 @pytest.mark.parametrize(
     ("precision", "message"),
     [
-        ("float16", "float32, mixed_bfloat16, mixed_float16, auto. Received: 'float16'"),
+        ("float16", "mixed_float16, auto, prefer_bfloat16. Received: 'float16'"),
         ("mixed_bfloat16", "isn't supported.*no bfloat16 instructions.*Use one of: float32, or"),
         ("mixed_float16", "isn't supported.*there is no GPU"),
     ],
