@@ -109,7 +109,8 @@ def trunk(name):
         return network
     images = keras.Input((SIZE, SIZE, 3))
     half = keras.layers.AveragePooling2D(2)(images)  # this one reads 64x64
-    return keras.Model(images, network(half)["features"])
+    features = keras.Model(network.input, network.output["features"])
+    return keras.Model(images, features(half))
 
 
 def main():
@@ -138,7 +139,7 @@ def main():
 
 
 def write(results, settings, *, seeds, started):
-    """Store what there is: after every seed, so that a run that is cut off leaves its whole ones."""
+    """Store what there is after every seed: a run that is cut off leaves its whole ones."""
     facts = provenance(seed=list(range(seeds)), started=started)
     facts |= {"training pictures": settings.count, "epochs": settings.epochs, "test": TEST}
     path = runtime.DATA_DIR / "results" / "04_small_data.json"

@@ -25,6 +25,8 @@ ARROWS = {
     "plots": set(),
     "theory": set(),
     "steps": {"losses"},
+    "augment": set(),
+    "classify": {"augment", "steps"},
     "progress": {"checkpoints"},
     "diagnosis": set(),
     "lab_settings": {"losses", "datasets"},
@@ -47,6 +49,7 @@ ARROWS = {
         "theory",
         "slow_motion",
         "diagnosis",
+        "classify",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},

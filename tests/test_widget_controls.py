@@ -25,6 +25,7 @@ import ipywidgets
 import nbformat
 import numpy as np
 import pytest
+import test_cockpit
 
 from course_lib.laboratory import Settings
 from course_lib.widgets.canvas import DrawingCanvas
@@ -97,6 +98,14 @@ LAB = {name: f"test_gan_lab.py::{test}" for name, test in LAB.items()}
 RACE = "test_race.py::test_play_runs_both_equally_far_until_it_is_pressed_again"
 RACE_STEP = "test_race.py::test_the_step_button_takes_100_steps_of_both"
 RACE_RESET = "test_race.py::test_reset_begins_again_and_seed_takes_another"
+COCKPIT = {
+    "play": "test_play_trains_until_it_is_pressed_again",
+    "step": "test_the_step_button_takes_so_many_updates_and_looks",
+    "reset": "test_reset_goes_back_to_the_first_weights_and_keeps_the_rate",
+    "rate": "test_the_rate_acts_on_the_next_update_and_keeps_what_was_learned",
+    "cells": "test_a_cell_shows_the_pictures_that_it_counts",
+}
+COCKPIT = {name: f"test_cockpit.py::{test}" for name, test in COCKPIT.items()}
 
 
 def _draw(panel):
@@ -157,6 +166,17 @@ PANELS = {
             "reset": Move(CLICK, RACE_RESET, lambda race: race.run(20)),
             "seed": Move({"value": 7}, RACE_RESET),
         },
+    ),
+    "Cockpit": Panel(
+        test_cockpit.cockpit,
+        {
+            "play": Move({"value": True}, COCKPIT["play"]),
+            "step": Move(CLICK, COCKPIT["step"]),
+            "reset": Move(CLICK, COCKPIT["reset"], lambda panel: panel.run(3)),
+            "rate": Move({"index": 0}, COCKPIT["rate"]),
+        }
+        | {f"cells[{k}]": Move(CLICK, COCKPIT["cells"]) for k in range(1, 9)}
+        | {"cells[0]": Move(CLICK, COCKPIT["cells"], lambda panel: panel.cells[8].click())},
     ),
     "FrameSlider": Panel(
         lambda: FrameSlider(np.linspace(-1, 1, 3)[:, None, None, None] * np.ones((4, 4, 1)), "abc"),
