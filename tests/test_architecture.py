@@ -24,6 +24,9 @@ ARROWS = {
     "metrics": set(),
     "plots": set(),
     "theory": set(),
+    "microscope": set(),
+    "attribution": set(),
+    "adversarial": set(),
     "steps": {"losses"},
     "progress": {"checkpoints"},
     "diagnosis": set(),
@@ -47,6 +50,8 @@ ARROWS = {
         "theory",
         "slow_motion",
         "diagnosis",
+        "microscope",
+        "adversarial",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},

@@ -52,7 +52,7 @@ class AttackPanel(PicturePanel):
 
     def draw(self, figure):
         margins = {"left": 0.01, "right": 0.99, "bottom": 0.2, "top": 0.9, "wspace": 0.08}
-        axes = figure.subplots(1, 5, width_ratios=(1, 1, 1, 0.22, 1.1), gridspec_kw=margins)
+        axes = figure.subplots(1, 5, width_ratios=(1, 1, 1, 0.35, 1.1), gridspec_kw=margins)
         axes[3].set_axis_off()  # room for the names of the classes
         strength, changed = self.controls["strength"].value, self.changed()
         difference = changed - self.picture

@@ -146,7 +146,8 @@ class Microscope(PicturePanel):
     def _draw_numbers(self, figure, found):
         """Window × kernel = product, as tables or, of a list of units, as curves."""
         window = getattr(found, "window", None)
-        if window is None or window.size == 1 or window.ndim == 1 and found.kernel is None:
+        readable = window is not None and window.ndim == 3 and max(window.shape[:2]) <= MOST_NUMBERS
+        if not readable and getattr(found, "kernel", None) is None:
             figure.text(0.5, 0.5, _wrapped(getattr(found, "formula", str(found))), ha="center",
                         va="center", fontsize=11)  # fmt: skip
             return
