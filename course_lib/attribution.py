@@ -160,10 +160,11 @@ def grad_cam(model, images, targets, layer):
     probe = keras.Model(model.inputs[0], [features, model.outputs[0]])
     parts = []
     for start in range(0, len(images), CHUNK):
-        rows = slice(start, start + CHUNK)
+        some, wanted = tf.constant(images[start : start + CHUNK]), targets[start : start + CHUNK]
         with tf.GradientTape() as tape:
-            maps, logits = probe(images[rows], training=False)
-            chosen = tf.gather(logits, targets[rows], axis=1, batch_dims=1)
+            tape.watch(some)  # without trainable weights nothing would be recorded
+            maps, logits = probe(some, training=False)
+            chosen = tf.gather(logits, wanted, axis=1, batch_dims=1)
         weights = tf.reduce_mean(tape.gradient(chosen, maps), axis=(1, 2), keepdims=True)
         parts.append(tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy())
     return np.concatenate(parts)
@@ -291,7 +292,7 @@ def randomised_from_the_top(model, *, seed):
     for layer in reversed(model.layers):
         if not layer.weights:
             continue
-        drawn[layer.name] = [_untrained(variable, generator) for variable in layer.weights]
+        drawn[layer.name] = [_untrained(layer, weight, generator) for weight in layer.weights]
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
         for name, weights in drawn.items():
@@ -299,13 +300,14 @@ def randomised_from_the_top(model, *, seed):
         yield layer.name, copy
 
 
-def _untrained(variable, generator):
-    """Weights of a layer that has not been trained."""
-    if "kernel" in variable.name:
+def _untrained(layer, weight, generator):
+    """The values of a weight in a layer that has not been trained."""
+    if "kernel" in weight.name:
         # A depthwise kernel (rows, columns, channels, multiplier) adds up one channel alone.
-        added = variable.shape[:2] if "depthwise" in variable.name else variable.shape[:-1]
-        return generator.normal(0.0, np.sqrt(2 / np.prod(added)), variable.shape)
-    return np.full(variable.shape, float(variable.name in ("gamma", "moving_variance")))
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        added = weight.shape[:2] if depthwise else weight.shape[:-1]
+        return generator.normal(0.0, np.sqrt(2 / np.prod(added)), weight.shape)
+    return np.full(weight.shape, float(weight.name in ("gamma", "moving_variance")))
 
 
 # Inputs -------------------------------------------------------------------------------------------

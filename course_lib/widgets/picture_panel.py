@@ -47,8 +47,8 @@ class PicturePanel:
             TypeError: on a setting that the panel does not have.
         """
         plots.to_display(images)  # says what is wrong with them
-        self.model, self._images, self._files = model, list(np.float32(images)), {}
-        self._note = ""
+        self.model, self._images = model, list(np.float32(images))
+        self._files, self._notes = {}, {}  # of the reader's own pictures, by their index
         last = len(self._images) - 1
         self.controls = self._make_controls()
         self.controls["picture"] = int_slider(0, last, "picture")
@@ -90,7 +90,6 @@ class PicturePanel:
     def source(self):
         """The code that shows the same picture, for a notebook with `model` and `images`."""
         settings, lines = self.settings, []
-        shown = f"{self._arguments()}"
         if (index := settings["picture"]) in self._files:  # the file is the only picture then
             side, channels = self.picture.shape[1:]
             lines = [
@@ -98,10 +97,11 @@ class PicturePanel:
                 f"pixels = read_image({self._files[index]!r}, size={side}, channels={channels})",
                 "images = to_float(pixels)[None]",
             ]
-            shown, settings = self._arguments(), settings | {"picture": 0}
+            settings["picture"] = 0
         values = "".join(f", {name}={value!r}" for name, value in settings.items())
         imported = f"from {type(self).__module__} import {self.name}"
-        return "\n".join([imported, *lines, "", f"{self.name}({shown}{values}).figure();"])
+        call = f"{self.name}({self._arguments()}{values}).figure();"
+        return "\n".join([imported, *lines, "", call])
 
     def figure(self):
         """Draw the picture as a plain Matplotlib figure, for readers without a kernel."""
@@ -131,11 +131,7 @@ class PicturePanel:
         self.worker.run()
 
     def _changed(self, change):
-        self.worker.submit(self._moved, key="moved")
-
-    def _moved(self):
-        self._note = ""
-        self._follow()
+        self.worker.submit(self._follow, key="moved")
 
     def _uploaded(self, change):
         if change["new"]:
@@ -148,15 +144,15 @@ class PicturePanel:
         found = pixels.read_image(content, channels=channels)
         fitting = pixels.resize(found[None], side)[0]
         self._images.append(pixels.to_float(fitting))
-        slider = self.controls["picture"]
-        slider.max = slider.value = len(self._images) - 1
-        self._files[slider.value] = name
-        self._follow()
+        index = len(self._images) - 1
+        self._files[index] = name
         if found.shape != fitting.shape:
-            self._note = (
+            self._notes[index] = (
                 f"{name}: {found.shape[1]} × {found.shape[0]} pixels, cut to the middle square and "
                 f"resized to {side} × {side}"
             )
+        self.controls["picture"].max = self.controls["picture"].value = index
+        self._follow()
 
     def _publish(self):
         figure = Figure(figsize=self.size, dpi=DPI)
@@ -166,7 +162,8 @@ class PicturePanel:
         figure.savefig(buffer, format="png", dpi=DPI)
         self.image.value = buffer.getvalue()
         self.code.value = f"<pre>{html.escape(self.source)}</pre>"
-        lines = [*([self._note] if self._note else []), *self.words()]
+        note = self._notes.get(self.controls["picture"].value)
+        lines = [note, *self.words()] if note else self.words()
         return "<br>".join(html.escape(line) for line in lines)
 
     def _say(self, words):
