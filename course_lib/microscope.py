@@ -275,7 +275,7 @@ def _relu(layer, inputs, place):
     x = float(inputs[0][place])
     ceiling = np.inf if layer.max_value is None else layer.max_value
     slope, threshold = float(layer.negative_slope), float(layer.threshold)
-    value = min(x, ceiling) if x >= threshold else slope * (x - threshold)
+    value = min(x, ceiling) if x >= threshold else slope * (x - threshold) + 0.0  # no -0
     formula = f"max(0, {x:.5f}) = {value:.5f}"
     if slope or threshold:
         formula = f"{x:.5f} if ≥ {threshold:g}, else {slope:g} × (it − {threshold:g}): {value:.5f}"

@@ -167,7 +167,7 @@ PANELS = {
         lambda: Microscope(_classifier(), PICTURES, layer="conv2", row=3, column=3),
         _inside(
             "the_microscope_shows_the_value_that_the_controls_choose",
-            layer={"index": 3},
+            layer={"index": 0},
             channel={"value": 2},
             row={"value": 1},
             column={"value": 5},

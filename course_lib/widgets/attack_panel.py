@@ -43,8 +43,8 @@ class AttackPanel(PicturePanel):
     def changed(self):
         """The changed picture, float32 (size, size, channels)."""
         images, labels = self.picture[None], np.array([self._label()])
-        epsilon = self.controls["strength"].value * adversarial.GREY_LEVEL
-        method = self.controls["method"].value
+        epsilon = self.settings["strength"] * adversarial.GREY_LEVEL
+        method = self.settings["method"]
         if method == "noise":
             return adversarial.noise(images, epsilon, seed=(0, 0))[0].numpy()
         attack = adversarial.fgsm if method == "FGSM" else adversarial.pgd
@@ -54,7 +54,7 @@ class AttackPanel(PicturePanel):
         margins = {"left": 0.01, "right": 0.99, "bottom": 0.2, "top": 0.9, "wspace": 0.08}
         axes = figure.subplots(1, 5, width_ratios=(1, 1, 1, 0.35, 1.1), gridspec_kw=margins)
         axes[3].set_axis_off()  # room for the names of the classes
-        strength, changed = self.controls["strength"].value, self.changed()
+        strength, changed = self.settings["strength"], self.changed()
         difference = changed - self.picture
         # Grey is no change, black and white are the largest one that is allowed.
         magnified = difference / (max(strength, 0.5) * adversarial.GREY_LEVEL)
@@ -85,7 +85,7 @@ class AttackPanel(PicturePanel):
         ]
 
     def _label(self):
-        index = self.controls["picture"].value
+        index = self.settings["picture"]
         if index < len(self.labels):
             return self.labels[index]
         return int(probabilities(self.model, self.picture).argmax())
@@ -104,6 +104,6 @@ class AttackPanel(PicturePanel):
         return f"model, images, {self._shown_labels()}, {self.classes!r}"
 
     def _shown_labels(self):
-        if self.controls["picture"].value in self._files:
+        if self.settings["picture"] in self._files:
             return f"[{self._label()}]"
         return "labels"

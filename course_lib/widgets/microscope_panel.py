@@ -41,7 +41,7 @@ class Microscope(PicturePanel):
     @property
     def look(self):
         """The `microscope.Look` at the chosen picture."""
-        index = self.controls["picture"].value
+        index = self.settings["picture"]
         if index not in self._looks:
             self._looks[index] = microscope.look(self.model, self.picture)
         return self._looks[index]
@@ -50,7 +50,7 @@ class Microscope(PicturePanel):
     def place(self):
         """(row, column, channel) or (unit,) of the chosen value."""
         names = ("row", "column", "channel")[-self.look.outputs[self._layer].ndim :]
-        return tuple(self.controls[name].value for name in names)
+        return tuple(self.settings[name] for name in names)
 
     def explanation(self):
         """The `microscope.Explanation` of the chosen value, or the error that says why not."""
@@ -64,7 +64,8 @@ class Microscope(PicturePanel):
         top, bottom = figure.subfigures(2, 1, height_ratios=(1, 0.75))
         axes = top.subplots(1, 4, gridspec_kw=MARGINS | {"wspace": 0.2})
         axes[0].imshow(plots.to_display(self.picture[None])[0], interpolation="nearest")
-        axes[0].set_title("picture", fontsize=10)
+        axes[0].set_title("picture", fontsize=9)
+        axes[0].tick_params(labelsize=7)
         if outputs.ndim == 3:
             _draw_all(axes[1], outputs, self.place[2])
             _draw_map(axes[3], outputs[..., self.place[2]], f"map {self.place[2]} of {self._layer}")
@@ -94,7 +95,7 @@ class Microscope(PicturePanel):
 
     @property
     def _layer(self):
-        return self.controls["layer"].value
+        return self.settings["layer"]
 
     def _make_controls(self):
         return {
@@ -106,15 +107,17 @@ class Microscope(PicturePanel):
         }
 
     def _start(self, settings):
-        shape = self._looks[0].outputs[self._layer].shape
+        """Begin in the middle of the chosen layer's maps, unless a place is given."""
+        layer = settings.get("layer", self.controls["layer"].value)
+        shape = np.shape(self._looks[0].outputs.get(layer))
         middle = {"row": shape[0] // 2, "column": shape[1] // 2} if len(shape) == 3 else {}
-        self._follow()
-        super()._start({**({} if "layer" in settings else middle), **settings})
+        super()._start(middle | settings)
 
     def _follow(self):
         shape = (1, 1, *self.look.outputs[self._layer].shape)[-3:]
         for name, size in zip(("row", "column", "channel"), shape, strict=True):
             self._bound(name, size)
+        self._read()  # a value that is no longer in bounds has moved
         first, end = getattr(self.explanation(), "channels", None) or (0, 1)
         self._bound("reads", end - first)
 
@@ -135,7 +138,7 @@ class Microscope(PicturePanel):
         if channels is None:
             channel = min(self.place[2], read.shape[2] - 1)
         else:
-            channel = channels[0] + self.controls["reads"].value
+            channel = channels[0] + self.settings["reads"]
         _draw_map(axis, read[..., channel], f"it reads channel {channel}")
         if channels is not None:
             reach = (np.array(found.inside.shape) - 1) * found.dilation + 1
@@ -160,7 +163,7 @@ class Microscope(PicturePanel):
                 axis.plot(numbers, ".", color="0.2", markersize=3)
                 axis.set_xlabel("unit of the input", fontsize=8)
             else:
-                numbers = numbers[..., self.controls["reads"].value]
+                numbers = numbers[..., self.settings["reads"]]
                 _draw_table(axis, numbers, found.inside if title == "window" else None)
             total = f", sum {numbers.sum():.4f}" if title == "= product" else ""
             axis.set_title(title + total, fontsize=10)

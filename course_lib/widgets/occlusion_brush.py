@@ -94,10 +94,10 @@ class OcclusionBrush(PicturePanel):
         return f"model, images, {self.classes!r}, squares={self.squares!r}"
 
     def _square(self):
-        return tuple(self.controls[name].value for name in ("column", "row", "side"))
+        return tuple(self.settings[name] for name in ("column", "row", "side"))
 
     def _keep(self):
-        if self.controls["side"].value:
+        if self.settings["side"]:
             self.squares.append(self._square())
 
     def _take_back(self):

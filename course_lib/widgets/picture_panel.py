@@ -21,10 +21,11 @@ class PicturePanel:
     """Controls, a picture, its numbers in words, the reader's own pictures, and the code.
 
     A panel gives `_make_controls()` (a dict of setting -> widget), `draw(figure)` and `words()`;
-    `_follow()` may move controls that depend on others. All four may use the network: they are
-    called by the worker alone.
+    `_follow()` may move controls that depend on others. The worker calls the last three, which may
+    use the network; they read `settings`, not the controls, which the reader may be moving.
 
     Attributes:
+        settings: dict of the values of the controls that the picture shows.
         controls: dict of setting -> widget; "picture" chooses among the pictures.
         upload: `ipywidgets.FileUpload` for a picture of the reader's own.
         image, status, code: the picture (PNG), the numbers in words, and a cell that does the same.
@@ -77,19 +78,14 @@ class PicturePanel:
         return type(self).__name__
 
     @property
-    def settings(self):
-        """dict of the controls' values now."""
-        return {name: control.value for name, control in self.controls.items()}
-
-    @property
     def picture(self):
         """The chosen picture, float32 (size, size, channels)."""
-        return self._images[self.controls["picture"].value]
+        return self._images[self.settings["picture"]]
 
     @property
     def source(self):
         """The code that shows the same picture, for a notebook with `model` and `images`."""
-        settings, lines = self.settings, []
+        settings, lines = dict(self.settings), []
         if (index := settings["picture"]) in self._files:  # the file is the only picture then
             side, channels = self.picture.shape[1:]
             lines = [
@@ -125,13 +121,23 @@ class PicturePanel:
     # Commands of the worker -----------------------------------------------------------------------
 
     def _start(self, settings):
-        for name, value in settings.items():
-            self.controls[name].value = value
-            self._follow()  # a layer has to be chosen before a channel of it
+        self._take()
+        for name in [name for name in self.controls if name in settings]:  # a layer, then its maps
+            self.controls[name].value = settings[name]
+            self._take()
         self.worker.run()
 
+    def _take(self):
+        """Let the picture follow the controls."""
+        self._read()
+        self._follow()
+        self._read()
+
+    def _read(self):
+        self.settings = {name: control.value for name, control in self.controls.items()}
+
     def _changed(self, change):
-        self.worker.submit(self._follow, key="moved")
+        self.worker.submit(self._take, key="moved")
 
     def _uploaded(self, change):
         if change["new"]:
@@ -152,7 +158,7 @@ class PicturePanel:
                 f"resized to {side} × {side}"
             )
         self.controls["picture"].max = self.controls["picture"].value = index
-        self._follow()
+        self._take()
 
     def _publish(self):
         figure = Figure(figsize=self.size, dpi=DPI)
@@ -162,7 +168,7 @@ class PicturePanel:
         figure.savefig(buffer, format="png", dpi=DPI)
         self.image.value = buffer.getvalue()
         self.code.value = f"<pre>{html.escape(self.source)}</pre>"
-        note = self._notes.get(self.controls["picture"].value)
+        note = self._notes.get(self.settings["picture"])
         lines = [note, *self.words()] if note else self.words()
         return "<br>".join(html.escape(line) for line in lines)
 
