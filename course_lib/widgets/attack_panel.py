@@ -38,10 +38,17 @@ class AttackPanel(PicturePanel):
         if len(labels) != len(images):
             raise ValueError(f"{len(images)} pictures need as many labels, got {len(labels)}.")
         self.classes, self.labels = tuple(classes), [int(label) for label in labels]
+        self._last = (None, None)  # settings and their changed picture: draw and words both ask
         super().__init__(model, images, **settings)
 
     def changed(self):
         """The changed picture, float32 (size, size, channels)."""
+        settings = tuple(self.settings.values())
+        if self._last[0] != settings:
+            self._last = (settings, self._attack())
+        return self._last[1]
+
+    def _attack(self):
         images, labels = self.picture[None], np.array([self._label()])
         epsilon = self.settings["strength"] * adversarial.GREY_LEVEL
         method = self.settings["method"]
