@@ -130,6 +130,7 @@ def test_noise_is_a_random_sign_at_each_value():
     changed = np.asarray(adversarial.noise(np.zeros((4, 20, 20, 3)), 0.25, seed=(5, 6)))
     assert set(np.unique(changed)) == {-0.25, 0.25}
     assert abs(np.mean(changed > 0) - 0.5) < 0.03
+    assert abs(np.mean(changed[0] == changed[1]) - 0.5) < 0.1  # each image has its own
     again = adversarial.noise(np.zeros((4, 20, 20, 3)), 0.25, seed=(5, 6))
     np.testing.assert_array_equal(changed, again)
     other = np.asarray(adversarial.noise(np.zeros((4, 20, 20, 3)), 0.25, seed=(5, 7)))
