@@ -316,7 +316,13 @@ def _untrained(layer, weight, generator):
 def _checked(model, images, targets):
     """The images as float32 and the targets as integers that the model has, both NumPy."""
     images, targets = np.asarray(images, np.float32), np.asarray(targets)
-    classes = model.output_shape[-1]
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2:
+        raise ValueError(
+            f"the model must have one output, logits (batch, classes), got {shape}; cut one out "
+            "with keras.Model(model.inputs[0], model.output[name])."
+        )
+    classes = shape[-1]
     if images.ndim != 4 or targets.shape != (len(images),) or targets.dtype.kind not in "iu":
         raise ValueError(
             "expected images (batch, height, width, channels) and integer targets (batch,), got "

@@ -8,7 +8,7 @@ from keras import layers
 from scipy import stats
 
 from course_lib import attribution
-from course_lib.networks import classifiers
+from course_lib.networks import classifiers, encoder
 
 SHAPE = (8, 8, 3)
 
@@ -343,6 +343,14 @@ def test_wrong_targets_are_refused(plain, images, targets, message):
 def test_an_image_without_a_batch_is_refused(plain, images):
     with pytest.raises(ValueError, match="expected images"):
         attribution.occlusion(plain, images[0], np.array([0]))
+
+
+def test_a_model_with_several_outputs_is_refused(images, targets):
+    model = encoder.encoder(8, {"mouth": 5}, widths=(4, 4))
+    with pytest.raises(ValueError, match="one output, logits .* 'mouth': .* cut one out"):
+        attribution.gradient(model, images, targets)
+    single = keras.Model(model.inputs[0], model.output["mouth"])
+    assert attribution.gradient(single, images, targets).shape == images.shape
 
 
 def test_no_steps_are_refused(plain, images, targets):
