@@ -149,6 +149,7 @@ def test_the_code_of_an_upload_reads_its_file(panel, model, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     upload(panel, own)
     code = html.unescape(re.sub("</?pre>", "", panel.code.value))
+    assert "picture=0)" in code
     exec(compile(code, "shown code", "exec"), {"model": model})
     np.testing.assert_array_equal(drawn(plt.gcf()), shown(panel))
 
@@ -348,12 +349,27 @@ def test_no_strength_changes_nothing(model):
         np.testing.assert_array_equal(panel.changed(), IMAGES[0])
 
 
+def test_the_answer_said_is_that_for_the_changed_picture(model):
+    right = int(softmax(model, IMAGES[0]).argmax())
+    panel = AttackPanel(model, IMAGES, [right, 0, 0], CLASSES, strength=0.0, method="PGD")
+    assert f"the network says {CLASSES[right]}, right" in panel.status.value
+    panel.controls["strength"].max = 127.0
+    move(panel, "strength", 127.0)
+    fooled = int(softmax(model, panel.changed()).argmax())
+    assert fooled != right and f"the network says {CLASSES[fooled]}, wrong" in panel.status.value
+
+
 def test_an_upload_is_attacked_in_the_class_that_the_network_sees(model):
-    panel = AttackPanel(model, IMAGES, LABELS, CLASSES)
+    bias = model.get_layer("logits").bias
     own = np.random.default_rng(5).integers(0, 256, (SIZE, SIZE, 3)).astype("uint8")
-    upload(panel, png(own))
-    answer = int(softmax(model, pixels.to_float(own)).argmax())
-    assert f"class attacked: {CLASSES[answer]}" in panel.status.value
+    try:
+        for answer in range(3):
+            bias.assign(20 * np.eye(3)[answer])
+            panel = AttackPanel(model, IMAGES, LABELS, CLASSES)
+            upload(panel, png(own))
+            assert f"class attacked: {CLASSES[answer]}" in panel.status.value
+    finally:
+        bias.assign(np.zeros(3))
 
 
 def test_the_attack_needs_a_label_for_each_picture(model):
