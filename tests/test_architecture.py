@@ -24,6 +24,9 @@ ARROWS = {
     "metrics": set(),
     "plots": set(),
     "theory": set(),
+    "microscope": set(),
+    "attribution": set(),
+    "adversarial": set(),
     "steps": {"losses"},
     "augment": set(),
     "classify": {"augment", "steps"},
@@ -50,6 +53,8 @@ ARROWS = {
         "slow_motion",
         "diagnosis",
         "classify",
+        "microscope",
+        "adversarial",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},

@@ -16,24 +16,31 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import io
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import ipywidgets
+import keras
 import nbformat
 import numpy as np
 import pytest
 import test_cockpit
+from PIL import Image
 
 from course_lib.laboratory import Settings
+from course_lib.networks import classifiers
+from course_lib.widgets.attack_panel import AttackPanel
 from course_lib.widgets.canvas import DrawingCanvas
 from course_lib.widgets.dirac_plane import DiracPlane
 from course_lib.widgets.frames import FrameSlider
 from course_lib.widgets.gan_lab import CONTROLS, GanLab
 from course_lib.widgets.lab_picture import LAYERS
 from course_lib.widgets.loss_curves import LossCurves
+from course_lib.widgets.microscope_panel import Microscope
+from course_lib.widgets.occlusion_brush import OcclusionBrush
 from course_lib.widgets.race import Race
 from course_lib.widgets.two_gaussians import TwoGaussians
 
@@ -135,7 +142,69 @@ def _lab_moves():
     }
 
 
+# A classifier small enough to be built and asked for each control.
+PICTURES = np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 3)).astype("float32")
+CLASSES = ("a", "b", "c")
+INSIDE = "test_inside_panels.py::test_{}"
+
+
+def _classifier():
+    keras.utils.set_random_seed(0)
+    return classifiers.plain((16, 16, 3), len(CLASSES), widths=(4, 6))
+
+
+def _file():
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 12), "teal").save(buffer, "png")
+    content = buffer.getvalue()
+    facts = {"name": "own.png", "type": "image/png", "size": len(content), "last_modified": 0}
+    return {"value": [facts | {"content": memoryview(content)}]}
+
+
+def _inside(test, **states):
+    """The controls of a panel that looks into a network, and what all such panels have."""
+    moves = {
+        f"controls[{name}]": Move(state, INSIDE.format(test)) for name, state in states.items()
+    }
+    picture = Move({"value": 2}, INSIDE.format("the_picture_slider_chooses_the_picture"))
+    upload = Move(_file(), INSIDE.format("an_upload_is_cut_resized_shown_and_noted"))
+    return moves | {"controls[picture]": picture, "upload": upload}
+
+
 PANELS = {
+    "Microscope": Panel(
+        lambda: Microscope(_classifier(), PICTURES, layer="conv2", row=3, column=3),
+        _inside(
+            "the_microscope_shows_the_value_that_the_controls_choose",
+            layer={"index": 0},
+            channel={"value": 2},
+            row={"value": 1},
+            column={"value": 5},
+            reads={"value": 1},
+        ),
+    ),
+    "OcclusionBrush": Panel(
+        lambda: OcclusionBrush(_classifier(), PICTURES, CLASSES, squares=[(2, 2, 3)]),
+        _inside(
+            "the_brush_covers_what_the_sliders_say",
+            column={"value": 1},
+            row={"value": 2},
+            side={"value": 5},
+        )
+        | {
+            "keep": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
+            "undo": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
+            "clear": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
+        },
+    ),
+    "AttackPanel": Panel(
+        lambda: AttackPanel(_classifier(), PICTURES, [0, 1, 2], CLASSES),
+        _inside(
+            "the_attack_is_the_one_of_its_method_and_strength",
+            strength={"value": 9.0},
+            method={"index": 2},
+        ),
+    ),
     "TwoGaussians": Panel(
         TwoGaussians,
         _theory(
