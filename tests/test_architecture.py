@@ -24,6 +24,7 @@ ARROWS = {
     "metrics": set(),
     "plots": set(),
     "theory": set(),
+    "convolution": set(),
     "steps": {"losses"},
     "progress": {"checkpoints"},
     "diagnosis": set(),
@@ -45,6 +46,7 @@ ARROWS = {
         "laboratory",
         "lab_settings",
         "theory",
+        "convolution",
         "slow_motion",
         "diagnosis",
     },  # fmt: skip
@@ -58,6 +60,7 @@ WITHOUT_TENSORFLOW = [
     "metrics",
     "plots",
     "theory",
+    "convolution",
     "array_files",
     "checkpoints",
     "publish",
