@@ -34,7 +34,7 @@ def draw(state):
     _draw_matrix(picture, pen, 510, products, _limit(products), "window × kernel")
     for x, symbol in ((230, "×"), (480, "=")):
         pen.text((x, BOTTOM + MATRIX / 2), symbol, "black", _font(24), anchor="mm")
-    words = f"sum = {products.sum():.4f}\n\n= output[{row}, {column}]"
+    words = f"sum = {state.total:.4f}\n\n= output[{row}, {column}]".replace("-", "−")
     pen.multiline_text((720, BOTTOM + MATRIX / 2), words, "black", _font(15), anchor="lm")
     _draw_output(picture, pen, state, _limit(state.output))
     return picture

@@ -144,6 +144,11 @@ class Convolved:
         rows, columns = (place * self.stride + steps for place in self.position)
         return padded[np.ix_(rows, columns)]
 
+    @property
+    def total(self):
+        """The sum of window times kernel, rounded to four digits: float, never -0."""
+        return round(float(np.sum(self.window * self.kernel)), 4) + 0.0
+
     def unread(self):
         """How many pixels of the picture no window reads: int."""
         steps = np.arange(len(self.kernel)) * self.dilation
@@ -160,7 +165,6 @@ class Convolved:
         if self.trouble:
             return [f"No output: {self.trouble}"]
         row, column = self.position
-        products = self.window * self.kernel
         pairs = zip(self.window.flat, self.kernel.flat, strict=True)
         terms = " + ".join(f"({pixel:.4g})({weight:.4g})" for pixel, weight in pairs)
         low, high = self.output.min(), self.output.max()
@@ -168,7 +172,7 @@ class Convolved:
             *(self._formula(axis) for axis in (0, 1)),
             f"The output goes from {low:.4g} to {high:.4g}. "
             f"{self.unread():,} of {self.picture.size:,} input pixels are read by no window.",
-            f"output[{row}, {column}] = {terms} = {products.sum():.4f}",
+            f"output[{row}, {column}] = {terms} = {self.total:.4f}",
         ]
 
     def _formula(self, axis):
