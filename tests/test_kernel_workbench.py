@@ -4,6 +4,7 @@ import html
 import io
 import itertools
 import re
+import threading
 
 import matplotlib
 import numpy as np
@@ -435,6 +436,33 @@ def test_the_window_is_framed_where_it_lies():
     assert abs(columns.min() + 290 - (330 + 2 * kernel_picture.BOX / 3)) <= 3
 
 
+def test_the_frame_of_the_window_counts_the_padding():
+    state = Convolved(np.zeros((8, 8)), np.ones((2, 2)), 2, 2, 1, (1, 2))
+    orange = np.all(np.asarray(kernel_picture.draw(state)) == (0xE6, 0x9F, 0x00), axis=2)
+    rows, columns = np.nonzero(orange[:, :290])
+    side = kernel_picture.BOX / 12
+    assert abs(rows.min() - (kernel_picture.TOP + 2 * side)) <= 3
+    assert abs(columns.min() - (10 + 4 * side)) <= 3
+
+
+def test_the_colour_bar_is_red_above_and_blue_below():
+    pixels = np.asarray(kernel_picture.draw(Convolved(SMALL, np.ones((1, 1))))).astype(int)
+    bar = pixels[kernel_picture.TOP : kernel_picture.TOP + kernel_picture.BOX, 648]
+    assert bar[0][0] > bar[0][2] + 50 and bar[-1][2] > bar[-1][0] + 50
+    assert bar[len(bar) // 2].min() > 230
+
+
+def test_numbers_are_white_on_dark_cells_and_black_on_light_ones():
+    state = Convolved(np.array([[-1.0, 1.0], [0.9, 0.9]]), np.array([[2.0, 0.1], [-2, 0]]))
+    pixels = np.asarray(kernel_picture.draw(state)).astype(int)
+    top, half = kernel_picture.BOTTOM, kernel_picture.MATRIX // 2
+    cells = {"dark grey": 10, "light grey": 10 + half, "red": 260, "light red": 260 + half}
+    for name, left in cells.items():
+        inner = pixels[top + 5 : top + half - 5, left + 5 : left + half - 5].sum(2)
+        contrast = inner.max() if name in ("dark grey", "red") else 765 - inner.min()
+        assert contrast > 700, name
+
+
 @pytest.mark.parametrize(
     "panel",
     [
@@ -492,3 +520,15 @@ def test_moving_quickly_shows_the_last_value():
         panel.stride.set_state({"value": value})
     panel.worker.run()
     assert panel.state.stride == 8 and "/ 8⌋" in words(panel)
+
+
+def test_of_moves_that_wait_only_the_last_is_computed():
+    panel, computed, go_on = KernelWorkbench("step"), [], threading.Event()
+    compute = panel._compute
+    panel._compute = lambda: (computed.append(panel.stride.value), compute())
+    panel.worker.submit(go_on.wait)
+    for value in range(2, 9):
+        panel.stride.set_state({"value": value})
+    go_on.set()
+    panel.worker.run()
+    assert computed == [8] and panel.state.stride == 8
