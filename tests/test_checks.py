@@ -16,8 +16,17 @@ import pytest
 import tensorflow as tf
 from scipy import spatial
 
-from course_lib import checks, losses, theory
-from course_lib.checks import engine, js_divergence, spectral_radius_of_dirac_step, transposed_sizes
+from course_lib import checks, convolution, losses, theory
+from course_lib.checks import (
+    convolution_size,
+    engine,
+    js_divergence,
+    pooling_gradient,
+    softmax_cross_entropy_gradient,
+    spectral_radius_of_dirac_step,
+    strided_convolution,
+    transposed_sizes,
+)
 
 NAMES = checks.names()
 R1 = checks.exercise("r1_of_linear_discriminator")
@@ -56,12 +65,16 @@ def test_the_exercises_of_the_first_notebooks_are_there():
     first = {"to_pixels", "mix_latents"}
     game = {"optimal_discriminator", "js_divergence", "generator_gradient", "nonsaturating_loss"}
     game |= {"r1_of_linear_discriminator", "spectral_radius_of_dirac_step"}
+    by_hand = {"convolution_size", "strided_convolution", "pooling_gradient"}
+    by_hand |= {"softmax_cross_entropy_gradient"}
     faces = {"discriminator_loss_from_logits", "generator_activation", "label_shapes"}
     faces |= {"transposed_sizes", "ema_update"}
     inside = {"grad_cam_weights", "fgsm_step"}
     assert {name for name in NAMES if checks.exercise(name).notebook == "05_inside_a_cnn"} == inside
     assert {name for name in NAMES if checks.exercise(name).notebook == "00_start_here"} == first
     assert {name for name in NAMES if checks.exercise(name).notebook == "01_gan_game"} == game
+    found = {name for name in NAMES if checks.exercise(name).notebook == "03_cnn_by_hand"}
+    assert found == by_hand
     assert {name for name in NAMES if checks.exercise(name).notebook == "06_first_faces"} == faces
 
 
@@ -138,6 +151,40 @@ def test_transposed_sizes_are_those_of_the_keras_layer(size, kernel, stride, pad
     layer = keras.layers.Conv2DTranspose(1, kernel, strides=stride, padding=padding)
     height = layer(np.zeros((1, size, size, 1), np.float32)).shape[1]
     assert transposed_sizes.right_size(size, kernel, stride, padding) == height
+
+
+@pytest.mark.parametrize("case", convolution_size.CASES)
+def test_the_right_size_of_a_convolution_is_the_librarys(case):
+    assert convolution_size.right_size(*case) == convolution.output_size(*case)
+
+
+@pytest.mark.parametrize("question, image, kernel, stride", strided_convolution.CASES)
+def test_the_right_strided_convolution_is_tensorflows(question, image, kernel, stride):
+    batch, weights = image[None, :, :, None], kernel[:, :, None, None]
+    expected = tf.nn.conv2d(batch, weights, stride, "VALID")[0, :, :, 0]
+    np.testing.assert_allclose(strided_convolution.right(image, kernel, stride), expected)
+
+
+@pytest.mark.parametrize("question, image, gradient", pooling_gradient.CASES)
+def test_the_right_gradient_of_pooling_is_tensorflows(question, image, gradient):
+    pixels = tf.constant(image[None, :, :, None])
+    with tf.GradientTape() as tape:
+        tape.watch(pixels)
+        output = tf.nn.max_pool2d(pixels, 2, 2, "VALID")
+    expected = tape.gradient(output, pixels, gradient[None, :, :, None])[0, :, :, 0]
+    np.testing.assert_array_equal(pooling_gradient.right(image, gradient), expected)
+
+
+@pytest.mark.parametrize("question, logits, labels", softmax_cross_entropy_gradient.CASES)
+def test_the_right_gradient_of_cross_entropy_is_tensorflows(question, logits, labels):
+    values = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, values)
+        loss = tf.reduce_mean(loss)
+    expected = tape.gradient(loss, values)
+    found = softmax_cross_entropy_gradient.right(logits, labels)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_the_explained_floor_of_a_double_sigmoid_is_right():

@@ -37,6 +37,7 @@ from course_lib.widgets.canvas import DrawingCanvas
 from course_lib.widgets.dirac_plane import DiracPlane
 from course_lib.widgets.frames import FrameSlider
 from course_lib.widgets.gan_lab import CONTROLS, GanLab
+from course_lib.widgets.kernel_workbench import KernelWorkbench
 from course_lib.widgets.lab_picture import LAYERS
 from course_lib.widgets.loss_curves import LossCurves
 from course_lib.widgets.microscope_panel import Microscope
@@ -204,6 +205,45 @@ PANELS = {
             strength={"value": 9.0},
             method={"index": 2},
         ),
+WORKBENCH = {
+    "picture": "test_every_picture_can_be_chosen_and_is_in_range",
+    "upload": "test_an_upload_is_shown_and_stays_in_the_list",
+    "size": "test_a_smaller_kernel_is_the_middle_and_the_rest_is_kept",
+    "preset": "test_a_preset_fills_the_kernel_and_an_edit_takes_its_name_away",
+    "random": "test_random_fills_the_kernel_of_the_size_as_it_is_with_new_numbers",
+    "pad": "test_the_number_of_zeros_counts_only_where_it_is_chosen",
+    "row": "test_row_and_column_choose_the_window_that_is_said_and_shown",
+    "column": "test_row_and_column_choose_the_window_that_is_said_and_shown",
+    "cells": "test_a_cell_is_the_number_of_the_kernel_at_its_place",
+}
+
+
+def _png_file():
+    """What a browser sends after a file was chosen."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "white").save(buffer, "png")
+    file = {"name": "a.png", "type": "image/png", "size": buffer.tell(), "last_modified": 0}
+    return [file | {"content": memoryview(buffer.getvalue())}]
+
+
+def _workbench_moves():
+    setting = "test_kernel_workbench.py::test_a_setting_changes_picture_words_and_code"
+    tests = {name: f"test_kernel_workbench.py::{test}" for name, test in WORKBENCH.items()}
+    states = {"picture": {"index": 2}, "upload": {"value": _png_file()}, "size": {"value": 4}}
+    states |= {"preset": {"index": 2}, "random": CLICK, "pad": {"value": 3}}
+    states |= {"row": {"value": 2}, "column": {"value": 2}, "stride": {"value": 2}}
+    states |= {"padding": {"index": 0}, "dilation": {"value": 2}}
+    states |= {f"cells[{index}]": {"value": 4.0} for index in range(25)}
+    before = {"pad": lambda panel: setattr(panel.padding, "value", "a number")}
+    return {
+        name: Move(state, tests.get(name.split("[")[0], setting), before.get(name, lambda _: None))
+        for name, state in states.items()
+    }
+
+
+PANELS = {
+    "KernelWorkbench": Panel(
+        lambda: KernelWorkbench(np.eye(9), np.ones((5, 5)), position=(1, 1)), _workbench_moves()
     ),
     "TwoGaussians": Panel(
         TwoGaussians,
