@@ -172,39 +172,6 @@ def _inside(test, **states):
     return moves | {"controls[picture]": picture, "upload": upload}
 
 
-PANELS = {
-    "Microscope": Panel(
-        lambda: Microscope(_classifier(), PICTURES, layer="conv2", row=3, column=3),
-        _inside(
-            "the_microscope_shows_the_value_that_the_controls_choose",
-            layer={"index": 0},
-            channel={"value": 2},
-            row={"value": 1},
-            column={"value": 5},
-            reads={"value": 1},
-        ),
-    ),
-    "OcclusionBrush": Panel(
-        lambda: OcclusionBrush(_classifier(), PICTURES, CLASSES, squares=[(2, 2, 3)]),
-        _inside(
-            "the_brush_covers_what_the_sliders_say",
-            column={"value": 1},
-            row={"value": 2},
-            side={"value": 5},
-        )
-        | {
-            "keep": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
-            "undo": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
-            "clear": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
-        },
-    ),
-    "AttackPanel": Panel(
-        lambda: AttackPanel(_classifier(), PICTURES, [0, 1, 2], CLASSES),
-        _inside(
-            "the_attack_is_the_one_of_its_method_and_strength",
-            strength={"value": 9.0},
-            method={"index": 2},
-        ),
 WORKBENCH = {
     "picture": "test_every_picture_can_be_chosen_and_is_in_range",
     "upload": "test_an_upload_is_shown_and_stays_in_the_list",
@@ -242,6 +209,39 @@ def _workbench_moves():
 
 
 PANELS = {
+    "Microscope": Panel(
+        lambda: Microscope(_classifier(), PICTURES, layer="conv2", row=3, column=3),
+        _inside(
+            "the_microscope_shows_the_value_that_the_controls_choose",
+            layer={"index": 0},
+            channel={"value": 2},
+            row={"value": 1},
+            column={"value": 5},
+            reads={"value": 1},
+        ),
+    ),
+    "OcclusionBrush": Panel(
+        lambda: OcclusionBrush(_classifier(), PICTURES, CLASSES, squares=[(2, 2, 3)]),
+        _inside(
+            "the_brush_covers_what_the_sliders_say",
+            column={"value": 1},
+            row={"value": 2},
+            side={"value": 5},
+        )
+        | {
+            "keep": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
+            "undo": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
+            "clear": Move(CLICK, INSIDE.format("squares_are_kept_taken_back_and_cleared")),
+        },
+    ),
+    "AttackPanel": Panel(
+        lambda: AttackPanel(_classifier(), PICTURES, [0, 1, 2], CLASSES),
+        _inside(
+            "the_attack_is_the_one_of_its_method_and_strength",
+            strength={"value": 9.0},
+            method={"index": 2},
+        ),
+    ),
     "KernelWorkbench": Panel(
         lambda: KernelWorkbench(np.eye(9), np.ones((5, 5)), position=(1, 1)), _workbench_moves()
     ),
