@@ -18,7 +18,8 @@ import matplotlib.pyplot as plt
 
 from course_lib.datasets import avatars, images
 from course_lib.widgets import kernel_picture, kernel_workbench
-from course_lib.widgets.kernel_workbench import PICTURES, PRESETS, Convolved, KernelWorkbench
+from course_lib.widgets.convolved import Convolved
+from course_lib.widgets.kernel_workbench import PICTURES, PRESETS, KernelWorkbench
 
 SMALL = np.random.default_rng(0).normal(size=(9, 7)).round(2)
 
@@ -532,3 +533,13 @@ def test_of_moves_that_wait_only_the_last_is_computed():
     go_on.set()
     panel.worker.run()
     assert computed == [8] and panel.state.stride == 8
+
+
+def test_what_one_thread_fills_in_is_not_taken_for_what_another_does():
+    panel = KernelWorkbench("step")
+    with panel._by_itself():  # as the worker's thread, while the reader edits a cell in another
+        reader = threading.Thread(target=lambda: panel.cells[12].set_state({"value": 7.0}))
+        reader.start()
+        reader.join()
+    panel.worker.run()
+    assert panel.state.kernel[1, 1] == 7 and panel.preset.value == "your own"

@@ -19,7 +19,7 @@ DARK = 0.55  # of half the colour scale: numbers are white from there on
 
 
 def draw(state):
-    """Returns the picture of a `kernel_workbench.Convolved` as a `PIL.Image` of WIDTH x HEIGHT."""
+    """Returns the picture of a `convolved.Convolved` as a `PIL.Image` of WIDTH x HEIGHT."""
     picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
     pen = ImageDraw.Draw(picture)
     grey = _limit(state.picture, least=1.0)

@@ -1,6 +1,6 @@
 """A panel: edit the numbers of a kernel and see what it makes of a picture, sum by sum."""
 
-import dataclasses
+import contextlib
 import functools
 import html
 import io
@@ -10,9 +10,9 @@ import ipywidgets
 import numpy as np
 from matplotlib import pyplot
 
-from course_lib import convolution
 from course_lib.datasets import avatars, catalog, images
 from course_lib.widgets import engine, kernel_picture
+from course_lib.widgets.convolved import Convolved
 
 PHOTOGRAPHS = ("cat", "coffee", "temple", "flower", "rocket")
 PICTURES = (*PHOTOGRAPHS, "avatar", "one pixel", "step")
@@ -78,112 +78,6 @@ def as_picture(array):
     return picture
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Convolved:
-    """One setting of the panel and what follows from it.
-
-    Attributes:
-        picture: float64 (height, width).
-        kernel: float64 (size, size).
-        stride, padding, dilation: as in `convolution.convolve`.
-        wanted: (row, column) of the output that is looked at, if there is such a pixel.
-        output: float64 (rows, columns), or None where there is none.
-        trouble: why there is no output, else "".
-    """
-
-    picture: np.ndarray
-    kernel: np.ndarray
-    stride: int = 1
-    padding: str | int = "same"
-    dilation: int = 1
-    wanted: tuple[int, int] = (0, 0)
-    output: np.ndarray | None = dataclasses.field(default=None, init=False)
-    trouble: str = dataclasses.field(default="", init=False)
-
-    def __post_init__(self):
-        try:
-            if not np.all(np.isfinite(self.kernel)):
-                raise ValueError("a number of the kernel is infinite or no number: write another.")
-            output = convolution.convolve(
-                self.picture[None, :, :, None], self.kernel[:, :, None, None],
-                stride=self.stride, padding=self.padding, dilation=self.dilation,
-            )  # fmt: skip
-            object.__setattr__(self, "output", output[0, :, :, 0])
-        except ValueError as error:
-            object.__setattr__(self, "trouble", str(error))
-
-    @property
-    def position(self):
-        """(row, column) of the pixel of the output nearest to the wanted one."""
-        rows, columns = self.output.shape
-        return min(self.wanted[0], rows - 1), min(self.wanted[1], columns - 1)
-
-    @property
-    def pads(self):
-        """((top, bottom), (left, right)) in pixels."""
-        return tuple(
-            convolution.padding_pixels(
-                size, len(self.kernel), self.stride, self.padding, self.dilation
-            )
-            for size in self.picture.shape
-        )
-
-    @property
-    def corner(self):
-        """(row, column) of the input where the window begins; negative within the padding."""
-        return tuple(
-            place * self.stride - before
-            for place, (before, _) in zip(self.position, self.pads, strict=True)
-        )
-
-    @property
-    def window(self):
-        """The pixels that the kernel lies on, zeros in the padding: float64 (size, size)."""
-        padded = np.pad(self.picture, self.pads)
-        steps = np.arange(len(self.kernel)) * self.dilation
-        rows, columns = (place * self.stride + steps for place in self.position)
-        return padded[np.ix_(rows, columns)]
-
-    @property
-    def total(self):
-        """The sum of window times kernel, rounded to four digits: float, never -0."""
-        return round(float(np.sum(self.window * self.kernel)), 4) + 0.0
-
-    def unread(self):
-        """How many pixels of the picture no window reads: int."""
-        steps = np.arange(len(self.kernel)) * self.dilation
-        read = 1
-        for size, places, (before, _) in zip(
-            self.picture.shape, self.output.shape, self.pads, strict=True
-        ):
-            pixels = np.arange(places)[:, None] * self.stride + steps - before
-            read *= len(np.unique(pixels[(pixels >= 0) & (pixels < size)]))
-        return self.picture.size - read
-
-    def words(self):
-        """Lines that say the sizes, the formula with its numbers, and one output's sum."""
-        if self.trouble:
-            return [f"No output: {self.trouble}"]
-        row, column = self.position
-        pairs = zip(self.window.flat, self.kernel.flat, strict=True)
-        terms = " + ".join(f"({pixel:.4g})({weight:.4g})" for pixel, weight in pairs)
-        low, high = self.output.min(), self.output.max()
-        return [
-            *(self._formula(axis) for axis in (0, 1)),
-            f"The output goes from {low:.4g} to {high:.4g}. "
-            f"{self.unread():,} of {self.picture.size:,} input pixels are read by no window.",
-            f"output[{row}, {column}] = {terms} = {self.total:.4f}",
-        ]
-
-    def _formula(self, axis):
-        size, kernel, (before, after) = self.picture.shape[axis], len(self.kernel), self.pads[axis]
-        return (
-            f"{('height', 'width')[axis]}: ⌊(n + p − d (k − 1) − 1) / s⌋ + 1 = "
-            f"⌊({size} + {before + after} − {self.dilation} · ({kernel} − 1) − 1) / {self.stride}⌋"
-            f" + 1 = {self.output.shape[axis]}   (padding {before} before, {after} after)"
-        )
-
-
 class KernelWorkbench:
     """The numbers of a kernel, its settings, and what they make of a picture.
 
@@ -221,7 +115,7 @@ class KernelWorkbench:
             load_picture(picture)  # says which there are
         kernel = _checked_kernel(PRESETS["horizontal edges"] if kernel is None else kernel)
         _check_settings(stride=stride, dilation=dilation, padding=padding)
-        self._filling = None  # the thread that writes into controls, which must not answer
+        self._hand = threading.local()  # per thread: whether the panel itself moves controls
         self._random, self._note = np.random.default_rng(0), ""
         self._make_controls(picture, stride, padding, dilation)
         self._fill(kernel)
@@ -326,11 +220,11 @@ class KernelWorkbench:
         self.panel = box([row([kernel, settings]), self.image, self.status, shown_code])
 
     def _moved(self, change):
-        if self._filling != threading.get_ident():
+        if not self._is_busy():
             self.worker.submit(self._compute, key="show")
 
     def _edited(self, change):
-        if self._filling != threading.get_ident():
+        if not self._is_busy():
             self._name_preset(EDITED)
             self._moved(change)
 
@@ -343,7 +237,7 @@ class KernelWorkbench:
         self._moved(change)
 
     def _chosen(self, change):
-        if self._filling != threading.get_ident() and change["new"] in PRESETS:
+        if not self._is_busy() and change["new"] in PRESETS:
             self._fill(np.array(PRESETS[change["new"]], np.float64))
             self._moved(change)
 
@@ -371,8 +265,17 @@ class KernelWorkbench:
         with self._by_itself():
             self.preset.value = name
 
+    @contextlib.contextmanager
     def _by_itself(self):
-        return _Owner(self)
+        """While it is open, what this thread does to a control is not the reader's doing."""
+        before, self._hand.busy = self._is_busy(), True
+        try:
+            yield
+        finally:
+            self._hand.busy = before
+
+    def _is_busy(self):
+        return getattr(self._hand, "busy", False)
 
     def _used(self):
         """The cells of a kernel of the size as it is, row by row."""
@@ -434,19 +337,6 @@ class KernelWorkbench:
 
     def _say(self, words):
         self.status.value = words
-
-
-class _Owner:
-    """While it is open, what a control does was done by the panel's own thread."""
-
-    def __init__(self, panel):
-        self._panel = panel
-
-    def __enter__(self):
-        self._before, self._panel._filling = self._panel._filling, threading.get_ident()
-
-    def __exit__(self, *error):
-        self._panel._filling = self._before
 
 
 def _with_code(picture):
