@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from course_lib import checkpoints, features, metrics, shipped, steps
-from course_lib.datasets import avatars, images
+from course_lib.datasets import avatars, catalog, images
 
-MOST_BYTES = {"avatar_encoder": 3_000_000, "faces_64": 6_000_000}
+MOST_BYTES = {"avatar_encoder": 3_000_000, "attribute_reader": 3_000_000, "faces_64": 6_000_000}
 
 
 @pytest.mark.parametrize("name", shipped.names())
@@ -30,6 +30,19 @@ def test_the_encoder_is_as_accurate_as_it_says():
     for name, stated in shipped.facts("avatar_encoder")["accuracy at 64 pixels"].items():
         accuracy = np.mean(predicted[name] == labels[name])
         assert accuracy >= stated - 4 * np.sqrt(stated * (1 - stated) / 500) - 0.01, name
+
+
+def test_the_attribute_reader_is_as_accurate_as_it_says():
+    data = catalog.load("expressions", count=300, split="test", seed=77)
+    logits = shipped.load("attribute_reader").predict(data.images, batch_size=100, verbose=0)
+    start = 0
+    for name, stated in shipped.facts("attribute_reader")["accuracy"].items():
+        assert name not in ("mouth", "glasses")
+        end = start + len(avatars.ATTRIBUTES[name])
+        accuracy = np.mean(logits[:, start:end].argmax(axis=1) == data.labels[name])
+        assert accuracy >= stated - 4 * np.sqrt(stated * (1 - stated) / 300) - 0.01, name
+        start = end
+    assert start == logits.shape[1]
 
 
 def test_the_generator_is_as_good_as_it_says():
