@@ -61,7 +61,7 @@ def keras_fit(name, policy, weights, batch):
     data = tf.data.Dataset.from_tensors(batch).cache().repeat()
 
     def run(count):
-        return model.fit(data, steps_per_epoch=count, verbose=0).history["loss"][-1]
+        return model.fit(data, steps_per_epoch=count, shuffle=False, verbose=0).history["loss"][-1]
 
     return run
 
