@@ -15,7 +15,6 @@ from course_lib.runtime import CHECKPOINTS_DIR
 FOLDER = CHECKPOINTS_DIR
 BUILDERS = {
     "classifiers.article": classifiers.article,
-    "classifiers.plain": classifiers.plain,
     "encoder.encoder": encoder.encoder,
     "dcgan.generator": dcgan.generator,
     "residual.generator": residual.generator,
