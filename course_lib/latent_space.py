@@ -5,6 +5,7 @@ Latents z, (count, latent_dim), are what is drawn from N(0, 1). The mapping netw
 style_dim), and draws. Everything here but `project` is NumPy on such arrays.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -314,32 +315,39 @@ def _descend(synthesis, target, start, steps, learning_rate, features):
     import keras
     import tensorflow as tf
 
-    layers = synthesis.input_shape[1]
     variable = tf.Variable(start[None] if start.ndim == 2 else start[None, None])
     optimizer = keras.optimizers.Adam(learning_rate)
     optimizer.build([variable])
-    wanted = None if features is None else tf.constant(features(target[None]))
-
-    def look():
-        styles = tf.broadcast_to(variable, (1, layers, variable.shape[-1]))
-        images = synthesis(styles, training=False)
-        loss = tf.reduce_mean(tf.square(images - target))
-        if wanted is not None:
-            error = tf.reduce_mean(tf.square(features(images) - wanted))
-            loss += error / (tf.reduce_mean(tf.square(wanted)) + 1e-12)
-        return styles, images, loss
-
-    @tf.function(autograph=False)
-    def step():
-        with tf.GradientTape() as tape:
-            styles, images, loss = look()
-        optimizer.apply([tape.gradient(loss, variable)], [variable])
-        return styles, images, loss
-
-    for number in range(steps):
+    target = tf.constant(target[None])
+    wanted = tf.zeros(()) if features is None else features(target)
+    compare = _comparison(synthesis, features)
+    for number in range(steps + 1):
+        *found, gradient = compare(variable, target, wanted)
+        yield _projection(found)
         optimizer.learning_rate.assign(learning_rate * ramp(number, steps))
-        yield _projection(step())
-    yield _projection(look())
+        optimizer.apply([gradient], [variable])
+
+
+@functools.lru_cache(maxsize=4)  # compiling takes as long as many steps
+def _comparison(synthesis, features):
+    """Compile (styles, target, its features) -> styles per layer, images, loss and gradient."""
+    import tensorflow as tf
+
+    shape = synthesis.input_shape[1:]
+
+    def compare(variable, target, wanted):
+        with tf.GradientTape() as tape:
+            start = tf.convert_to_tensor(variable)
+            tape.watch(start)
+            styles = tf.broadcast_to(start, (1, *shape))
+            images = synthesis(styles, training=False)
+            loss = tf.reduce_mean(tf.square(images - target))
+            if features is not None:
+                error = tf.reduce_mean(tf.square(features(images) - wanted))
+                loss += error / (tf.reduce_mean(tf.square(wanted)) + 1e-12)
+        return styles, images, loss, tape.gradient(loss, start)
+
+    return tf.function(compare, autograph=False, reduce_retracing=True)
 
 
 def _projection(found):

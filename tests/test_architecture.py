@@ -29,6 +29,9 @@ ARROWS = {
     "adversarial": set(),
     "convolution": set(),
     "steps": {"losses"},
+    "latent_space": set(),
+    "steering": {"features", "latent_space", "datasets"},
+    "studio": {"latent_space"},
     "augment": set(),
     "classify": {"augment", "steps"},
     "progress": {"checkpoints"},
@@ -57,6 +60,8 @@ ARROWS = {
         "classify",
         "microscope",
         "adversarial",
+        "studio",
+        "latent_space",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},

@@ -31,9 +31,9 @@ EXPLANATION = """\
 `scales[:, None]` meets the last two axes of the kernel, inputs and outputs. The sum runs over all
 that one output adds up: height, width and inputs; what is left is one number per output channel.
 
-If the inputs are independent and of variance 1, an output is a sum whose variance is the sum of the
-squared kernel entries. Divided by its root it is 1 again: the style can make a channel count more or
-less, but not the whole picture brighter, layer after layer.
+If the inputs are independent and of variance 1, an output is a sum whose variance is the sum of
+the squared kernel entries. Divided by its root it is 1 again: the style can make a channel count
+more or less, but not the whole picture brighter, layer after layer.
 
 The library adds 1e-8 under the root, for a style that switches all inputs off.
 

@@ -31,11 +31,11 @@ def truncation(styles, mean, psi, cutoff):
 '''
 
 EXPLANATION = """\
-Truncation shortens the way from the mean to a style. A factor for each layer, psi or 1, gets an axis
-for the entries of the style, and NumPy does the rest.
+Truncation shortens the way from the mean to a style. A factor for each layer, psi or 1, gets an
+axis for the entries of the style, and NumPy does the rest.
 
-Scaling the style itself, `psi * styles`, pulls towards 0. For latents that is the mean; for styles it
-is a point like any other, which the generator never saw.
+Scaling the style itself, `psi * styles`, pulls towards 0. For latents that is the mean; for styles
+it is a point like any other, which the generator never saw.
 
 With a cutoff the shape is made more usual and the colours, which the late layers decide, stay as
 varied as they were.
