@@ -104,7 +104,7 @@ def train_stage(gan, size, images_seen, settings, facts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 32, 64])
-    parser.add_argument("--images-seen", type=int, nargs="+", default=[150_000, 250_000, 150_000])
+    parser.add_argument("--images-seen", type=int, nargs="+", default=[100_000, 200_000, 120_000])
     parser.add_argument("--loss", default="relativistic")
     parser.add_argument("--gamma", type=float, default=0.5, help="of R1 and R2 at 32x32")
     parser.add_argument("--learning-rate", type=float, default=5e-3)
