@@ -8,9 +8,9 @@ import tensorflow as tf
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` of feature maps (batch, height, width, channels), fused.
 
-    The same numbers in a half to a third of the time on a CPU, forward and back: TensorFlow's fused kernel
-    reads a bfloat16 map as it is, where Keras converts it to float32 and makes a pass for every
-    operation (tests/benchmarks/batch_normalization.py). Statistics are float32 in either case.
+    The same numbers in a half to a third of the time on a CPU, forward and back: TensorFlow's fused
+    kernel reads a bfloat16 map as it is, where Keras converts it to float32 and makes a pass for
+    every operation (tests/benchmarks/batch_normalization.py). Statistics are always float32.
 
     Raises:
         ValueError: if the input is no feature map, or statistics are shared between replicas.
