@@ -6,7 +6,7 @@ discriminator). A mapping network turns latents into a style w; each convolution
 own copy of w. All weights are drawn from N(0, 1) and scaled where they are used ("equalised
 learning rate", Karras et al. 2018, https://arxiv.org/abs/1710.10196): Adam then moves every layer
 by the same share of its weights. Changes: one transposed 4x4 convolution instead of "up-sample,
-convolve, blur", tanh at the end, and no batch statistics in the discriminator.
+convolve, blur", tanh at the end, and a discriminator with input skips and no batch statistics.
 """
 
 import math
@@ -51,8 +51,8 @@ def mapping(latent_dim, style_dim):
     """
     x = latents = keras.Input((latent_dim,), name="latents")
     x = layers.Rescaling(latent_dim**0.5)(layers.UnitNormalization()(x))
-    for _ in range(MAPPING_LAYERS):
-        x = _activate(ScaledDense(style_dim, rate=MAPPING_RATE)(x))
+    for index in range(MAPPING_LAYERS):
+        x = _activate(ScaledDense(style_dim, rate=MAPPING_RATE, name=f"mapping_{index}")(x))
     return keras.Model(latents, layers.Activation("linear", dtype="float32")(x), name="mapping")
 
 
@@ -67,26 +67,30 @@ def synthesis(image_shape, *, filters, style_dim):
     """
     _check_filters(image_shape, filters)
     styles = keras.Input((2 * len(filters) - 1, style_dim), name="styles")
-    x = LearnedConstant(filters[0])(styles)
-    x = _styled(x, styles[:, 0], filters[0])
-    picture = ModulatedConv2D(image_shape[-1], 1, demodulate=False)([x, styles[:, 0]])
-    for index, width in enumerate(filters[1:]):
-        x = _styled(x, styles[:, 2 * index + 1], width, kernel_size=4, up=True)
-        x = _styled(x, styles[:, 2 * index + 2], width)
-        colour = ModulatedConv2D(image_shape[-1], 1, demodulate=False)(
-            [x, styles[:, 2 * index + 2]]
-        )
-        picture = layers.Add()([_enlarged(picture), colour])
+    x = LearnedConstant(filters[0], name="constant")(styles)
+    picture = None
+    for index, width in enumerate(filters):
+        size = 4 * 2**index
+        if index:
+            x = _styled(x, styles[:, 2 * index - 1], width, name=f"up_{size}", up=True)
+        w = styles[:, 2 * index]
+        x = _styled(x, w, width, name=f"convolution_{size}")
+        colour = ModulatedConv2D(image_shape[-1], 1, demodulate=False, name=f"colour_{size}")
+        share = colour([x, w])
+        picture = share if picture is None else layers.Add()([_enlarged(picture), share])
     images = layers.Activation("tanh", dtype="float32")(picture)
     return keras.Model(styles, images, name="synthesis")
 
 
 def discriminator(image_shape, *, filters):
-    """Build a residual discriminator of the same kind; no layer mixes the images of a batch.
+    """Build a discriminator that reads the picture at every size, as the generator adds to it.
+
+    At each size a convolution of the picture, pooled to it, is added to the features that come from
+    the size above. No layer mixes the images of a batch.
 
     Args:
         image_shape: (size, size, channels); size must be 4 * 2 ** (len(filters) - 1).
-        filters: channels at full size, half size, ... down to 4x4.
+        filters: channels at 4x4, 8x8, ... up to the full size, as in `generator`.
 
     Returns:
         keras.Model, images (batch, *image_shape) in [-1, 1] -> float32 logits (batch, 1).
@@ -95,16 +99,61 @@ def discriminator(image_shape, *, filters):
         ValueError: if image_shape and filters do not fit each other.
     """
     _check_filters(image_shape, filters)
-    images = keras.Input(image_shape, name="images")
-    x = _activate(ScaledConv2D(filters[0], 3)(images))
-    for width in filters[1:]:
-        skip = ScaledConv2D(width, 1, use_bias=False)(layers.AveragePooling2D(2)(x))
-        x = _activate(ScaledConv2D(width, 4, strides=2)(x))
-        x = layers.Rescaling(1 / SQRT_2)(layers.Add()([x, skip]))
-    x = _activate(ScaledConv2D(filters[-1], 3)(x))
-    x = _activate(ScaledDense(filters[-1])(layers.Flatten()(x)))
+    picture = images = keras.Input(image_shape, name="images")
+    x, size = None, image_shape[0]
+    for width in reversed(filters):
+        read = _activate(ScaledConv2D(width, 3, name=f"colour_{size}")(picture))
+        if x is None:
+            x = read
+        else:
+            x = _activate(ScaledConv2D(width, 4, strides=2, name=f"down_{size}")(x))
+            x = layers.Add()([x, read])
+        picture, size = layers.AveragePooling2D(2)(picture), size // 2
+    x = _activate(ScaledConv2D(filters[0], 3, name="convolution_4")(x))
+    x = _activate(ScaledDense(filters[0], name="dense")(layers.Flatten()(x)))
     logits = ScaledDense(1, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="style_based_discriminator")
+
+
+def grow(small, large):
+    """Copy a trained network into one for pictures of twice the size, which then does the same.
+
+    The new layers' last step starts at zero: a generator begins with the small one's pictures
+    enlarged, a discriminator with the small one's answers to pictures made smaller; both learn
+    from there (in the spirit of Karras et al. 2018, without their fade-in).
+
+    Args:
+        small, large: two generators or two discriminators of this file, the filters of the large
+            one being the small one's and one more. `large` is changed.
+
+    Raises:
+        ValueError: if a layer of the small network has another shape in the large one.
+    """
+    kept = set()
+    for layer in _named_layers(small):
+        kept.add(layer.name)
+        twin = next((other for other in _named_layers(large) if other.name == layer.name), None)
+        shapes = [weight.shape for weight in layer.weights]
+        if twin is None or [weight.shape for weight in twin.weights] != shapes:
+            raise ValueError(
+                f"layer {layer.name!r} with weights {shapes} does not fit the large network: its "
+                "filters must be the small one's and one more."
+            )
+        twin.set_weights(layer.get_weights())
+    added = [layer for layer in _named_layers(large) if layer.name not in kept]
+    for layer in added:
+        is_last = isinstance(layer, ModulatedConv2D) and not layer.demodulate
+        if is_last or layer.name.startswith("down_"):
+            layer.kernel.assign(ops.zeros_like(layer.kernel))
+
+
+def _named_layers(network):
+    """Return the layers with weights, those of inner models too; names are unique among them."""
+    return [
+        layer
+        for layer in network._flatten_layers(include_self=False)
+        if layer.weights and not isinstance(layer, keras.Model) and layer.name != "affine"
+    ]
 
 
 def _check_filters(image_shape, filters):
@@ -116,9 +165,9 @@ def _check_filters(image_shape, filters):
         )
 
 
-def _styled(x, w, width, *, kernel_size=3, up=False):
-    x = ModulatedConv2D(width, kernel_size, up=up)([x, w])
-    return _activate(Bias()(Noise()(x)))
+def _styled(x, w, width, *, name, up=False):
+    x = ModulatedConv2D(width, 4 if up else 3, up=up, name=name)([x, w])
+    return _activate(Bias(name=f"{name}_bias")(Noise(name=f"{name}_noise")(x)))
 
 
 def _activate(x):
@@ -132,8 +181,9 @@ def _enlarged(picture):
     kernel = (line[:, None] * line)[:, :, None, None] * ops.eye(channels)
     kernel = keras.initializers.Constant(ops.convert_to_numpy(kernel))
     enlarge = layers.Conv2DTranspose(
-        channels, 4, 2, "same", use_bias=False, kernel_initializer=kernel, trainable=False
-    )
+        channels, 4, 2, "same", use_bias=False, kernel_initializer=kernel, trainable=False,
+        name=f"enlarge_{picture.shape[1]}",
+    )  # fmt: skip
     return enlarge(picture)
 
 
