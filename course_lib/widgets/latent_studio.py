@@ -62,6 +62,7 @@ class LatentStudio(StudioControls):
         self._target, self._waits = None, False  # the reader's picture; whether it is shown
         self._targets, self._pictures = {}, {}  # of projections by name; drawn before
         self._note, self._following = "", False
+        self._settings = {}  # of the controls that change no picture, as the worker knows them
         self.image = Picture(format="jpeg", width=studio_page.WIDTH, height=studio_page.HEIGHT)
         self.status, self.code = HTML(), HTML()
         self.worker = engine.Worker("latent studio", self._work, self._publish, on_status=self._say)
@@ -112,7 +113,8 @@ class LatentStudio(StudioControls):
         self.upload.observe(self._uploaded, "value")
         self.files.observe(self._chosen, "value")
         for widget in (self.each_layer, self.name):
-            widget.observe(lambda _: self.worker.submit(lambda: None, key="words"), "value")
+            widget.observe(lambda _: self.worker.submit(self._note_settings, key="words"), "value")
+        self._note_settings()
 
     def _moved(self, key):
         self.worker.submit(lambda: self._take(key), key="moved")
@@ -161,6 +163,9 @@ class LatentStudio(StudioControls):
             for name, slider in self.amounts.items():
                 slider.disabled = name in look.locked
 
+    def _note_settings(self):
+        self._settings = {"each_layer": self.each_layer.value, "name": self.name.value.strip()}
+
     def _change(self, session):
         """Take a session that the controls don't show yet."""
         self._go(lambda: self.history.change(session))
@@ -188,8 +193,9 @@ class LatentStudio(StudioControls):
 
     def _begin_projection(self):
         self._stop()
+        self._note = f"projecting {self._target[0]}"
         self._descent = self.studio.project(
-            self._target[1], per_layer=self.each_layer.value, steps=self._steps,
+            self._target[1], per_layer=self._settings["each_layer"], steps=self._steps,
             features=self._features,
         )  # fmt: skip
         self.worker.play()
@@ -230,7 +236,7 @@ class LatentStudio(StudioControls):
     # Files ----------------------------------------------------------------------------------------
 
     def _path(self, suffix):
-        name = self.name.value.strip()
+        name = self._settings["name"]
         if not re.fullmatch(r"[\w -]{1,60}", name):
             raise ValueError(f"the name {name!r} must be letters, digits, spaces, - and _ only.")
         return self.folder / f"{name}{suffix}"
@@ -326,13 +332,14 @@ class LatentStudio(StudioControls):
         return self._pictures[key]
 
     def _lines(self, session):
-        how = "a style for each layer" if self.each_layer.value else "one style for all layers"
+        each, name = self._settings["each_layer"], self._settings["name"]
+        how = "a style for each layer" if each else "one style for all layers"
         lines = [studio_page.words(session.look, len(session.frames))]
         if self._film is not None:
             lines.append(f"film: {self._film_index() + 1} of {len(self._film[1])}")
         if self._found is not None:
             lines.append(f"projecting: loss {self._found.loss:.4f}")
-        return [*lines, f"projection: {how}; file name: {self.name.value}", self._note]
+        return [*lines, f"projection: {how}; file name: {name}", self._note]
 
     def _say(self, words):
         self.status.value = f'<div role="status">{words}</div>'
