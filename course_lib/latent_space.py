@@ -192,7 +192,7 @@ def principal_directions(styles, count):
     return signs[:, None] * directions, sizes[:count] / math.sqrt(len(styles) - 1)
 
 
-def attribute_direction(styles, scores, *, ridge=1e-3):
+def attribute_direction(styles, scores, *, ridge=0.1):
     r"""Return the direction in which a score grows, by linear regression on the styles.
 
     $$\hat n \propto (\Sigma + \rho\,\bar\sigma^2 I)^{-1}\operatorname{cov}(w, s)$$

@@ -136,7 +136,7 @@ def load(path):
 
 
 def code(look, own):
-    """Return a cell that draws a look, where `generator` and `attributes` are known.
+    """Return a cell that draws a look, where the arguments of `Studio` are known.
 
     Args:
         look: a `Look`.
@@ -155,7 +155,7 @@ def code(look, own):
             "from course_lib import plots",
             "from course_lib.studio import Look, Studio",
             "",
-            "studio = Studio(generator, attributes)",
+            "studio = Studio(generator, attributes, normals)",
             *lines,
             f"look = Look({values})",
             "plots.image_grid(studio.image(look)[None]);",
@@ -185,16 +185,19 @@ class Studio:
         directions: dict of name -> unit vector (style_dim,): "component 1", ... without labels,
             then the given ones.
         deviations: dict of name -> standard deviation of the styles along it.
+        normals: dict of name -> unit vector (style_dim,): a lock keeps steps at right angles to it.
         own: dict of name -> styles (num_layers, style_dim) of projected pictures.
     """
 
-    def __init__(self, generator, attributes=None, *, components=3):
+    def __init__(self, generator, attributes=None, normals=None, *, components=3):
         """Find mean and directions in a sample of styles.
 
         Args:
             generator: as `style_based.generator` builds it.
             attributes: dict of name -> unit vector (style_dim,), such as `steering.directions`
                 gives; None for none.
+            normals: dict of name -> unit vector (style_dim,), such as the mean gradient of a score;
+                what has none is locked at right angles to its own direction.
             components: how many principal directions.
         """
         self.synthesis, self._mapping = (generator.get_layer(n) for n in ("synthesis", "mapping"))
@@ -209,6 +212,7 @@ class Studio:
         self.deviations = {
             name: float(np.std(styles @ vector)) for name, vector in self.directions.items()
         }
+        self.normals = self.directions | (normals or {})
         self.own = {}
         self._map, self._draw = _compiled(self._mapping), _compiled(self.synthesis)
 
@@ -231,8 +235,8 @@ class Studio:
     def offset(self, look):
         """Return what the directions add to every style, float64 (style_dim,).
 
-        A locked direction keeps what it had; of the sum of all others the part along the locked
-        ones is taken out.
+        A locked direction keeps what it had; of the sum of all others the part along the normals of
+        the locked ones is taken out.
         """
         steps = {
             name: amount * self.deviations[name] * self.directions[name]
@@ -241,7 +245,7 @@ class Studio:
         nothing = np.zeros(len(self.mean))
         kept = sum((step for name, step in steps.items() if name in look.locked), nothing)
         free = sum((step for name, step in steps.items() if name not in look.locked), nothing)
-        locked = [self.directions[name] for name in look.locked]
+        locked = [self.normals[name] for name in look.locked]
         return kept + latent_space.orthogonalise(free, locked)
 
     def image(self, look):

@@ -1,9 +1,10 @@
 """How well faces_64 can be steered: python recipes/steering.py
 
 For each property: how often a move of 3 standard deviations along its direction gives it to a face
-that lacked it. For each pair of properties: how far the encoder's reading of the second drifts when
-the first is moved, with the second free and with it locked; both moves get as far along the first.
-Directions and trial faces come from different seeds. Writes data/results/09_steering.json.
+that lacked it. Then, for the property that changes most beside it: how far the encoder's reading of
+that one drifts with no lock, with a lock on its direction, and with a lock on its gradients at each
+face (`steering.walk`). All moves get equally far along the first direction. Directions and trial
+faces come from different seeds. Writes data/results/09_steering.json.
 """
 
 import argparse
@@ -43,29 +44,26 @@ def main():
         moved = read(trials + amounts[target] * direction)
         lacking = before[target] < 0
         success[target] = [int(np.sum(moved[target][lacking] > 0)), int(lacking.sum())]
-        for lock in set(directions) - {target}:
-            step = steering.move(direction, [directions[lock]], amounts[target])
-            free = np.abs(moved[lock] - before[lock])
-            held_scores = read(trials + step)
-            held = np.abs(held_scores[lock] - before[lock])
-            locks.append(
-                {
-                    "target": target,
-                    "lock": lock,
-                    "cosine": round(float(direction @ directions[lock]), 3),
-                    "unlocked": round(float(free.mean()), 3),
-                    "locked": round(float(held.mean()), 3),
-                    "less": int(np.sum(held < free)),
-                    "success": int(np.sum(held_scores[target][lacking] > 0)),
-                }
-            )
-    locks.sort(key=lambda row: (-abs(row["cosine"]), row["target"]))
+        drifts = {name: np.abs(moved[name] - before[name]) for name in directions}
+        lock = max(set(directions) - {target}, key=lambda name: drifts[name].mean())
+        step = steering.move(direction, [directions[lock]], amounts[target])
+        walked = steering.walk(synthesis, trials, direction, [lock], amounts[target])
+        locks.append(
+            {"target": target, "lock": lock, "unlocked": round(float(drifts[lock].mean()), 3)}
+        )
+        for name, styles in {"direction": trials + step, "gradients": walked}.items():
+            found = read(styles)
+            drift = np.abs(found[lock] - before[lock])
+            locks[-1][name] = {
+                "drift": round(float(drift.mean()), 3),
+                "less": int(np.sum(drift < drifts[lock])),
+                "success": int(np.sum(found[target][lacking] > 0)),
+            }
+        print(locks[-1], flush=True)
     facts = provenance(seed=[2, 3], started=started)
     facts |= {"styles": settings.styles, "trials": settings.trials, "success": success}
     path = runtime.DATA_DIR / "results" / "09_steering.json"
     path.write_text(json.dumps(facts | {"locks": locks}, indent=1) + "\n")
-    for row in locks:
-        print(row)
     print(success)
 
 

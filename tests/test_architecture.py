@@ -30,7 +30,7 @@ ARROWS = {
     "convolution": set(),
     "steps": {"losses"},
     "latent_space": set(),
-    "steering": {"features", "latent_space", "datasets"},
+    "steering": {"features", "latent_space", "datasets", "shipped"},
     "studio": {"latent_space"},
     "augment": set(),
     "classify": {"augment", "steps"},

@@ -118,7 +118,7 @@ def test_a_file_that_is_no_session_is_named(tmp_path, text):
 def test_the_code_draws_the_same_picture(desk, generator, look):
     desk.own["own 1"] = np.random.default_rng(0).standard_normal((5, 6)).astype("float32")
     text = studio.code(look, desk.own).replace("plots.image_grid(", "drawn = (")
-    cell = {"generator": generator, "attributes": ATTRIBUTES}
+    cell = {"generator": generator, "attributes": ATTRIBUTES, "normals": None}
     exec(text, cell)
     np.testing.assert_array_equal(cell["drawn"][0], desk.image(look))
 
@@ -191,6 +191,13 @@ def test_a_lock_takes_its_part_out_of_the_other_directions(desk):
     step = step + desk.deviations["component 1"] * desk.directions["component 1"]
     step[1] = 0  # the locked direction is the second axis
     np.testing.assert_allclose(desk.offset(look), step, atol=1e-6)
+
+
+def test_a_lock_goes_by_the_normal_where_there_is_one(generator):
+    desk = Studio(generator, ATTRIBUTES, {"glasses": np.eye(6)[2]})
+    offset = desk.offset(Look(amounts={"beard": 1.0}, locked=("glasses",)))
+    expected = desk.deviations["beard"] * np.array([0, 0.6, 0, 0, 0, 0])
+    np.testing.assert_allclose(offset, expected, atol=1e-9)
 
 
 def test_a_locked_direction_keeps_what_it_had(desk):

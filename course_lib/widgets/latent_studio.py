@@ -37,12 +37,13 @@ class LatentStudio(StudioControls):
     """
 
     def __init__(
-        self, generator, attributes=None, *, look=None, features=None, steps=200, folder=None
-    ):
+        self, generator, attributes=None, normals=None, *,
+        look=None, features=None, steps=200, folder=None,
+    ):  # fmt: skip
         """Build the panel and show the first picture.
 
         Args:
-            generator, attributes: as `Studio` takes them.
+            generator, attributes, normals: as `Studio` takes them.
             look: a `Look` to begin with.
             features: callable for the projection, see `latent_space.project`.
             steps: updates of a projection.
@@ -51,7 +52,7 @@ class LatentStudio(StudioControls):
         Raises:
             ValueError: for a look that the generator can't draw.
         """
-        self.studio = Studio(generator, attributes)
+        self.studio = Studio(generator, attributes, normals)
         look = look or Look()
         super().__init__(look, self.studio.directions)
         self._start = Session(look)
@@ -74,7 +75,7 @@ class LatentStudio(StudioControls):
 
     @property
     def source(self):
-        """The code that draws the same picture, for a notebook with `generator`, `attributes`."""
+        """The code that draws the same picture, where the arguments of `Studio` are named so."""
         return studio.code(self.history.state.look, self.studio.own)
 
     def figure(self):
