@@ -19,17 +19,18 @@ PROPERTIES = {
 }
 
 
-def scores(images, *, properties=PROPERTIES):
+def scores(images, *, properties=PROPERTIES, batch_size=256):
     """Return the log-odds of each property: dict of name -> float64 (count,).
 
     Args:
         images: float (count, height, width, 3) in [-1, 1].
         properties: dict of name -> (attribute, values), as in `avatars.ATTRIBUTES`.
+        batch_size: images per pass; the last pass is filled up to it.
 
     Raises:
         ValueError: for images that `features.extract` refuses, or a value that isn't one.
     """
-    return features.log_odds(images, _contrasts(properties))
+    return features.log_odds(images, _contrasts(properties), batch_size=batch_size)
 
 
 def _contrasts(properties):
