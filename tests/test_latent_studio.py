@@ -203,6 +203,14 @@ def test_add_and_remove_change_the_key_frames(panel):
     assert thumbnails(panel) == [True, False, False]
 
 
+def test_a_click_sees_what_the_controls_showed_when_it_was_made(panel):
+    for value in (0.2, 0.4):  # nothing waits in between
+        panel.x.set_state({"value": value})
+        panel.buttons["add"]._handle_custom_msg({"event": "click"}, [])
+    panel.worker.run()
+    assert [frame.x for frame in panel.history.state.frames] == [0.2, 0.4]
+
+
 def test_play_shows_the_film_to_its_end_and_stops(panel):
     key_frames(panel, 5, 6)
     move(panel, panel.seeds[0], value=7)

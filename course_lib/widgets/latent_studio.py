@@ -92,10 +92,10 @@ class LatentStudio(StudioControls):
     def _connect(self):
         for key, widget in self.movable():
             widget.observe(lambda _, key=key: self._moved(key), "value")
-        for widget in (self.x, self.y):
-            widget.observe(self._move_pad, "value")
         if self.pad is not None:
             self.pad.observe(self._dragged, "position")
+            for widget in (self.x, self.y):
+                widget.observe(self._move_pad, "value")
         actions = {
             "undo": lambda: self._go(self.history.undo),
             "redo": lambda: self._go(self.history.redo),
@@ -118,7 +118,8 @@ class LatentStudio(StudioControls):
         self._note_settings()
 
     def _moved(self, key):
-        self.worker.submit(lambda: self._take(key), key="moved")
+        shown = self.look()  # now: a click that follows must see what it was made with
+        self.worker.submit(lambda: self._take(shown, key), key="moved")
 
     def _dragged(self, change):
         self._following = True  # the sliders follow the pad, and must not push it back
@@ -126,7 +127,7 @@ class LatentStudio(StudioControls):
         self._following = False
 
     def _move_pad(self, change):
-        if self.pad is not None and not self._following:
+        if not self._following:
             self.pad.position = [self.x.value, self.y.value]
 
     def _play_pressed(self, change):
@@ -148,12 +149,12 @@ class LatentStudio(StudioControls):
 
     # Commands of the worker -----------------------------------------------------------------------
 
-    def _take(self, key):
-        """Let the look follow the controls."""
-        if self._descent is not None:
-            self._stop()  # the controls go to what was found, and are read there
+    def _take(self, shown, key):
+        """Let the look be what the controls have shown."""
+        if self._found is not None:
+            return self._stop()  # the controls go to what was found, whatever they showed before
         before = self.history.state
-        look = self.look(before.look)
+        look = dataclasses.replace(shown, own=before.look.own)
         place = [(each.seeds, each.x, each.y) for each in (look, before.look)]
         if place[0] != place[1]:
             look = dataclasses.replace(look, own="")  # back to the lattice
@@ -275,8 +276,8 @@ class LatentStudio(StudioControls):
         self.name.value, self._note = name, f"opened {name}"
 
     def _export_still(self):
-        look = self.history.state.look
-        self._wrote(images.save_png(self._path(".png"), self.studio.image(look)))
+        picture = self.studio.image(self.history.state.look)
+        self._wrote(images.save_png(self._path(".png"), picture))
 
     def _export_strip(self):
         pictures = self._film_pictures(between=4)

@@ -1,11 +1,10 @@
 """The controls of the latent studio: made from a look, read as a look, moved to a look."""
 
-import dataclasses
-
 import ipywidgets
 
 from course_lib.datasets import images
 from course_lib.latent_space import GROUPS
+from course_lib.studio import Look
 from course_lib.widgets.drag_pad import drag_pad
 
 WIDE, NARROW = {"description_width": "8em"}, {"description_width": "5em"}
@@ -73,10 +72,9 @@ class StudioControls:
         self.name = ipywidgets.Text("session", description="name", style=NARROW)
         self.files = ipywidgets.Dropdown(options=[FILES], layout={"width": "auto"})
 
-    def look(self, before):
-        """Return the look that the controls show; what no control shows is as `before`."""
-        return dataclasses.replace(
-            before,
+    def look(self):
+        """Return the look that the controls show; they don't know of projected pictures."""
+        return Look(
             seeds=tuple(box.value for box in self.seeds),
             x=self.x.value,
             y=self.y.value,
