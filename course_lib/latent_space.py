@@ -270,7 +270,7 @@ def ramp(step, steps):
     return down * min(1.0, (done + 1 / steps) / 0.05)
 
 
-def project(synthesis, target, start, *, steps=200, learning_rate=0.05, features=None):
+def project(synthesis, target, start, *, steps=200, learning_rate=0.1, features=None):
     r"""Look for the styles of a given image, by gradient descent; an iterator over the steps.
 
     $$L(w) = \overline{(G(w) - x)^2} +
