@@ -238,7 +238,7 @@ def test_a_grown_generator_keeps_its_maps_up_to_the_layer_before_the_last():
     assert len(taken) == 4  # dense, norm, convolution, norm
     latents = tf.random.stateless_normal((3, 8), seed=(6, 0))
     maps = [
-        keras.Model(network.input, network.layers[8].output)(latents) for network in (small, large)
+        keras.Model(network.input, network.layers[7].output)(latents) for network in (small, large)
     ]
     assert maps[0].shape == (3, 8, 8, 8)
     np.testing.assert_allclose(maps[0], maps[1], rtol=1e-5)
