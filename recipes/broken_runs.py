@@ -74,9 +74,9 @@ RUNS = {
     ),
     "F": Run(
         "memorised pictures",
-        "There are only 16 training pictures: D knows them by heart, and G copies them.",
+        "There are only 32 training pictures: D knows them by heart, and G copies them.",
         "More pictures, or differentiable augmentation.",
-        pictures=16,
+        pictures=32,
     ),
     "G": Run(
         "oscillation",
