@@ -266,6 +266,17 @@ def test_a_grown_discriminator_keeps_its_last_layers():
         np.testing.assert_array_equal(a, b)
 
 
+def test_nothing_is_carried_over_beyond_the_first_layer_that_differs():
+    small, large = (
+        keras.Sequential([keras.Input((3,)), *(keras.layers.Dense(n) for n in widths)])
+        for widths in ((4, 5, 4, 2), (4, 6, 4, 2))
+    )
+    last = large.layers[-1].get_weights()[0]
+    taken = networks_room.carry_over(small, large, ends_at="latents")
+    assert taken == [large.layers[0].name]
+    np.testing.assert_array_equal(large.layers[-1].get_weights()[0], last)
+
+
 def test_networks_that_share_nothing_and_other_ends_are_refused():
     small, large = dcgan.generator(8, SHAPE), dcgan.generator(9, (32, 32, 3))
     with pytest.raises(ValueError, match="share no layer at the latents.*half the base_filters"):
