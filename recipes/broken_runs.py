@@ -23,7 +23,7 @@ import keras
 import numpy as np
 from provenance import provenance
 
-from course_lib import array_files, features, metrics, runtime, steps, train
+from course_lib import features, metrics, runtime, steps, train
 from course_lib.datasets import catalog, images
 
 PATH = runtime.DATA_DIR / "results" / "08_broken_runs.npz"
@@ -133,9 +133,7 @@ def main():
     settings = parser.parse_args()
     runtime.setup(seed=0)
     started = time.perf_counter()
-    arrays = {}
-    if PATH.exists():
-        arrays, _ = array_files.read_arrays(PATH)
+    arrays = dict(np.load(PATH)) if PATH.exists() else {}
     for name in settings.only:
         begun = time.perf_counter()
         found = record(RUNS[name], images_seen=settings.images_seen)
