@@ -102,6 +102,18 @@ def test_the_auc_is_scipys_mann_whitney_statistic():
     assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
 
 
+def test_the_standard_error_is_delongs_by_a_double_loop():
+    members, others = points(4, 1)[:, 0], 0.3 + points(7, 1, 1)[:, 0]
+    wins_of = [[float(member < other) for other in others] for member in members]
+    by_member = [sum(row) / 7 for row in wins_of]
+    by_other = [sum(row[k] for row in wins_of) / 4 for k in range(7)]
+    auc = sum(by_member) / 4
+    variance = sum((share - auc) ** 2 for share in by_member) / 3 / 4
+    variance += sum((share - auc) ** 2 for share in by_other) / 6 / 7
+    found = memorisation.membership_auc(members, others)
+    assert found.standard_error == pytest.approx(np.sqrt(variance))
+
+
 def test_the_standard_error_is_the_spread_over_many_draws():
     random = np.random.default_rng(0)
     draws = [
