@@ -301,6 +301,8 @@ def test_the_frechet_plane_draws_clouds_ellipses_terms_and_the_chosen_count():
     found = panel.numbers(panel.settings)
     assert artists["point"].get_data() == ([50], [found["sampled"][COUNTS.index(50)]])
     np.testing.assert_allclose(artists["sampled"].get_ydata(), found["sampled"])
+    move(panel, "angle", 0.0)
+    assert artists["covariances"].get_ydata()[0] == pytest.approx(2 * 0.7**2)
 
 
 @pytest.mark.parametrize("scale", [0.0, 2.0])
