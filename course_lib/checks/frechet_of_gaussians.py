@@ -41,8 +41,7 @@ of each entry, which is right only for diagonal covariances.
 
 Source: Dowson and Landau 1982, https://doi.org/10.1016/0047-259X(82)90077-X."""
 
-TURN = np.array([[0.8, -0.6], [0.6, 0.8]])
-LEANING = np.diag([4.0, 1.0]), TURN @ np.diag([9.0, 0.25]) @ TURN.T
+LEANING = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([[5.0, -2.0], [-2.0, 4.0]])
 CASES = (
     ("For one dimension, N(1, 2²) and N(4, 3²)", [1.0], [[4.0]], [4.0], [[9.0]]),
     ("For two covariances that lean differently", [0.0, 1.0], LEANING[0], [2.0, 0.0], LEANING[1]),
