@@ -36,6 +36,7 @@ from course_lib.widgets.attack_panel import AttackPanel
 from course_lib.widgets.canvas import DrawingCanvas
 from course_lib.widgets.dirac_plane import DiracPlane
 from course_lib.widgets.frames import FrameSlider
+from course_lib.widgets.frechet_plane import FrechetPlane
 from course_lib.widgets.gan_lab import CONTROLS, GanLab
 from course_lib.widgets.kernel_workbench import KernelWorkbench
 from course_lib.widgets.lab_picture import LAYERS
@@ -254,6 +255,17 @@ PANELS = {
     "DiracPlane": Panel(
         DiracPlane,
         _theory(learning_rate={"value": 1.0}, r1_gamma={"value": 1.0}, alternating={"index": 1}),
+    ),
+    "FrechetPlane": Panel(
+        FrechetPlane,
+        _theory(
+            mean_x={"value": 2.0},
+            mean_y={"value": -1.0},
+            scale_1={"value": 0.4},
+            scale_2={"value": 1.5},
+            angle={"value": -50.0},
+            count={"index": 5},
+        ),
     ),
     "LossCurves": Panel(
         LossCurves,
