@@ -67,7 +67,8 @@ class Checkup:
             count: images of each kind, at least 2. More is slower and less noisy.
 
         Raises:
-            ValueError: if there are fewer images of a kind than `count`, or `count` is below 2.
+            ValueError: if there are fewer images of a kind than `count`, `count` is below 2,
+                or the unseen images do not differ from each other or from the training images.
         """
         if not 2 <= count <= min(len(training_images), len(unseen_images)):
             raise ValueError(
@@ -81,6 +82,10 @@ class Checkup:
         self._real = np.asarray(extract(self._unseen), "float64")
         self._real_spread = float(pdist(self._real).mean())
         self._real_gap = float(cdist(self._real, self._known).min(axis=1).mean())
+        if not (self._real_spread and self._real_gap):
+            raise ValueError(
+                "the unseen images are all alike, or all among the training images: give others."
+            )
         self.floor = metrics.kernel_distance(self._known[:count], self._real)
         noise = np.random.default_rng(0).uniform(-1, 1, self._unseen.shape)
         self.noise_distance = metrics.kernel_distance(

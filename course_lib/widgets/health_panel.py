@@ -177,18 +177,14 @@ class HealthPanel:
                 axis.set_xlabel("images seen (thousands)", fontsize=7)
 
     def _draw_samples(self, figure):
-        grid = figure.add_gridspec(
-            4, 4, left=0.01, right=0.35, top=0.9, bottom=0.02, wspace=0.04, hspace=0.04
-        )
         seen = self.rows[-1]["images_seen"]
         figure.text(0.01, 0.94, f"Samples after {seen:,} images", fontsize=10)
         if not np.isfinite(self.samples).all():
             figure.text(0.08, 0.5, "The samples are no longer numbers.", fontsize=10)
             return
-        for place, picture in enumerate(plots.to_display(self.samples[:SHOWN])):
-            axis = figure.add_subplot(grid[divmod(place, 4)])
-            axis.imshow(picture, interpolation="nearest")
-            axis.set_axis_off()
+        axis = figure.add_axes((0.01, 0.02, 0.34, 0.89), anchor="NW")
+        axis.imshow(plots.montage(plots.to_display(self.samples[:SHOWN]), columns=4))
+        axis.set_axis_off()
 
     def _publish(self):
         self._figure.clear()

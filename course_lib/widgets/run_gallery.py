@@ -27,7 +27,7 @@ def load(path):
 
     Args:
         path: `pathlib.Path` of the .npz file with arrays "<run>/<name>", for each name of `CURVES`;
-            the answers are in the .json file beside it.
+            the answers are "answers" in the .json file beside it.
 
     Returns:
         (runs, answers): dict of run -> dict of name -> array, and dict of run -> dict of "fault",
@@ -41,8 +41,8 @@ def load(path):
         for key in arrays.files:
             run, _, name = key.partition("/")
             runs.setdefault(run, {})[name] = arrays[key]
-    answers = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    return runs, {run: answers[run] for run in runs if run in answers}
+    facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return runs, facts["answers"]
 
 
 class RunGallery:
@@ -187,13 +187,9 @@ class RunGallery:
         moment = self.settings["moment"]
         seen = int(run["sample_images_seen"][moment])
         figure.text(0.01, 0.94, f"Run {self.settings['run']}, after {seen:,} images", fontsize=10)
-        grid = figure.add_gridspec(
-            3, 5, left=0.01, right=0.355, top=0.91, bottom=0.02, wspace=0.04, hspace=0.04
-        )
-        for place, picture in enumerate(run["samples"][moment][:15]):
-            axis = figure.add_subplot(grid[divmod(place, 5)])
-            axis.imshow(picture, interpolation="nearest")
-            axis.set_axis_off()
+        axis = figure.add_axes((0.01, 0.02, 0.345, 0.89), anchor="NW")
+        axis.imshow(plots.montage(run["samples"][moment], columns=5))
+        axis.set_axis_off()
 
     def _draw_curves(self, axis, run, names):
         seen = run["images_seen"] / 1000
