@@ -38,6 +38,7 @@ ARROWS = {
     "lab_machine": {"lab_settings", "networks", "steps", "losses", "checkpoints"},
     "laboratory": {"lab_machine", "lab_settings", "metrics"},
     "slow_motion": {"losses"},
+    "health": {"steps", "losses", "features", "metrics"},
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "style": {"features"},
     "widgets": {
@@ -58,6 +59,7 @@ ARROWS = {
         "classify",
         "microscope",
         "adversarial",
+        "health",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},

@@ -17,7 +17,6 @@ import matplotlib.pyplot as plt
 
 from course_lib import health, steps
 from course_lib.datasets import pipeline
-from course_lib.networks import dcgan
 from course_lib.widgets.health_panel import HealthPanel
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3)).astype("uint8")
@@ -28,9 +27,11 @@ CONFIG = steps.GanStepConfig(latent_dim=4, ema_decay=0.5)
 def parts():
     """A tiny GAN, its config, step, batches and checkup, the same each time."""
     keras.utils.set_random_seed(0)
+    latents, images = keras.Input((4,)), keras.Input((8, 8, 3))
+    drawn = keras.layers.Reshape((8, 8, 3))(keras.layers.Dense(192, activation="tanh")(latents))
     gan = steps.Gan.create(
-        dcgan.generator(4, (8, 8, 3), base_filters=4),
-        dcgan.discriminator((8, 8, 3), base_filters=4, batch_norm=False),
+        keras.Model(latents, drawn),
+        keras.Model(images, keras.layers.Dense(1)(keras.layers.Flatten()(images))),
         generator_optimizer=keras.optimizers.Adam(1e-2),
         discriminator_optimizer=keras.optimizers.Adam(1e-2),
         seed=0,
@@ -132,7 +133,7 @@ def test_the_box_sets_how_many_steps_lie_between_looks(shown):
     settle(shown)
     shown.step.click()
     settle(shown)
-    assert shown.rows[-1]["images_seen"] == 40 and "every=5" in shown.source
+    assert shown.rows[-1]["images_seen"] == 40 and "panel.look_every(5)" in shown.source
 
 
 def test_words_give_number_sign_word_and_reason_of_every_measure(shown):
@@ -178,10 +179,13 @@ def test_a_run_that_diverges_is_paused_named_and_still_drawn(shown):
 
 
 def test_the_shown_code_trains_as_far_and_draws_the_same(shown):
-    shown.run(7)
+    shown.run(4)
+    shown.look_every(2)
+    shown.run(3)
     names = dict(zip(("gan", "config", "step", "batches", "checkup"), parts(), strict=True))
     exec(html.unescape(re.sub("<[^>]*>", "", shown.code.value)), names)
     assert names["panel"].rows == shown.rows and plt.get_fignums()
+    assert [row["images_seen"] for row in shown.rows] == [0, 24, 40, 56]
 
 
 @pytest.mark.parametrize("every", [0, 1001])

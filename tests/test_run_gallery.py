@@ -21,7 +21,7 @@ from course_lib.widgets.run_gallery import RunGallery
 STORED = runtime.DATA_DIR / "results" / "08_broken_runs.npz"
 FAULTS = {"A": "mode collapse", "B": "healthy", "C": "divergence"}
 ANSWERS = {
-    run: {"fault": fault, "cause": f"why {fault}", "cure": f"against {fault}"}
+    run: {"name": fault, "cause": f"why {fault}", "cure": f"against {fault}"}
     for run, fault in FAULTS.items()
 }
 
@@ -195,8 +195,8 @@ def test_what_does_not_exist_is_refused(settings, words):
 
 def test_a_run_without_an_array_or_an_answer_is_refused():
     runs = made_up()
-    with pytest.raises(ValueError, match="run 'B' needs an answer with fault, cause and cure"):
-        RunGallery(runs, {"A": ANSWERS["A"], "B": {"fault": "x"}})
+    with pytest.raises(ValueError, match="run 'B' needs an answer with name, cause and cure"):
+        RunGallery(runs, {"A": ANSWERS["A"], "B": {"name": "x"}})
     del runs["B"]["g_loss"]
     with pytest.raises(ValueError, match="run 'B' lacks g_loss; it has images_seen"):
         RunGallery(runs, ANSWERS)
@@ -222,7 +222,7 @@ def test_runs_and_answers_come_back_from_their_files(tmp_path):
 def test_the_stored_gallery_has_one_healthy_run_and_six_different_faults():
     runs, answers = run_gallery.load(STORED)
     RunGallery(runs, answers)
-    faults = [answer["fault"] for answer in answers.values()]
+    faults = [answer["name"] for answer in answers.values()]
     assert len(set(faults)) == len(faults) == 7 and "healthy" in faults
     assert all(answer["cause"] and answer["cure"] for answer in answers.values())
     assert STORED.stat().st_size < 1_500_000

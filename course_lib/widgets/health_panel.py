@@ -53,9 +53,9 @@ class HealthPanel:
             raise ValueError(f"every must be from 1 to 1,000 steps, got {every!r}.")
         self._gan, self._config, self._step, self._checkup = gan, config, step, checkup
         self._stream, self._batch_size = batches.from_step(0), batches.batch_size
-        self._steps, self._since, self.rows = 0, [], []
+        self._since, self.rows = [], []
+        self._log = [[every, 0]]  # steps done with each setting of the box
         self._make_widgets(every)
-        self._every = every
         self.worker = engine.Worker(
             "health panel", engine.repeat(self._update), self._publish, on_status=self._say
         )
@@ -93,8 +93,18 @@ class HealthPanel:
         """Train so many steps in the calling thread, then show the result: for cells and tests."""
         self.worker.run(lambda: [self._update() for _ in range(steps)])
 
+    def look_every(self, every):
+        """Set the number of steps between looks, as the box does: for cells and tests."""
+        self.worker.run(lambda: self._set_every(every))
+
     def _set_every(self, every):
-        self._every = every
+        if every != self._log[-1][0]:
+            self._log.append([every, 0])
+        self.every.value = every
+
+    @property
+    def _steps(self):
+        return sum(steps for _, steps in self._log)
 
     def _to_next_look(self):
         looks = len(self.rows)
@@ -103,10 +113,10 @@ class HealthPanel:
 
     def _update(self):
         metrics = {name: float(value) for name, value in self._step(next(self._stream)).items()}
-        self._steps += 1
+        self._log[-1][1] += 1
         self._since.append(metrics)
         finite = np.isfinite(list(metrics.values())).all()
-        if len(self._since) >= self._every or not finite:
+        if len(self._since) >= self._log[-1][0] or not finite:
             self._look()
         if not finite:
             raise FloatingPointError(
@@ -134,12 +144,16 @@ class HealthPanel:
     @property
     def source(self):
         """The code that trains and looks as often, as a cell of a notebook."""
-        return (
-            "from course_lib.widgets.health_panel import HealthPanel\n\n"
-            "# your gan, config, step, batches and checkup\n"
-            f"panel = HealthPanel(gan, config, step, batches, checkup, every={self._every})\n"
-            f"panel.run({self._steps})\npanel.figure();\n"
-        )
+        (first, steps), *rest = self._log
+        lines = [
+            "from course_lib.widgets.health_panel import HealthPanel\n",
+            "# your gan, config, step, batches and checkup",
+            f"panel = HealthPanel(gan, config, step, batches, checkup, every={first})",
+            f"panel.run({steps})",
+        ]
+        for every, steps in rest:
+            lines += [f"panel.look_every({every})", f"panel.run({steps})"]
+        return "\n".join([*lines, "panel.figure();\n"])
 
     def words(self):
         """Lines that say the numbers of the last look, a word for each, and the reason."""

@@ -30,8 +30,8 @@ def load(path):
             the answers are "answers" in the .json file beside it.
 
     Returns:
-        (runs, answers): dict of run -> dict of name -> array, and dict of run -> dict of "fault",
-        "cause" and "cure".
+        (runs, answers): dict of run -> dict of name -> array, and dict of run -> dict of "name"
+        (of the fault), "cause" and "cure".
 
     Raises:
         FileNotFoundError: if one of the two files is missing.
@@ -70,7 +70,7 @@ class RunGallery:
         _check(runs, answers)
         self._runs, self._answers = runs, answers
         run = next(iter(runs)) if run is None else run
-        faults = sorted({answer["fault"] for answer in answers.values()})
+        faults = sorted({answer["name"] for answer in answers.values()})
         self._require("run", run, list(runs))
         self._require("fault", fault, [None, *faults])
         moments = len(runs[run]["samples"])
@@ -158,13 +158,13 @@ class RunGallery:
         guess, answer = self.settings["fault"], self._answers[self.settings["run"]]
         if guess is None:
             return ["Look through the moments, then choose a fault."]
-        if guess == answer["fault"]:
+        if guess == answer["name"]:
             return [
-                f"✓ right: {answer['fault']}",
+                f"✓ right: {answer['name']}",
                 f"Cause: {answer['cause']}",
                 f"Cure: {answer['cure']}",
             ]
-        twin = next(name for name, other in self._answers.items() if other["fault"] == guess)
+        twin = next(name for name, other in self._answers.items() if other["name"] == guess)
         return [f"✗ no: “{guess}” is what run {twin} has. Compare its curves and samples."]
 
     def figure(self):
@@ -227,8 +227,8 @@ def _check(runs, answers):
     for name, run in runs.items():
         if missing := [key for key in CURVES if key not in run]:
             raise ValueError(f"run {name!r} lacks {', '.join(missing)}; it has {', '.join(run)}.")
-        if name not in answers or set(answers[name]) < {"fault", "cause", "cure"}:
-            raise ValueError(f"run {name!r} needs an answer with fault, cause and cure.")
+        if name not in answers or set(answers[name]) < {"name", "cause", "cure"}:
+            raise ValueError(f"run {name!r} needs an answer with name, cause and cure.")
 
 
 __all__ = ["CURVES", "RunGallery", "load"]
