@@ -50,7 +50,7 @@ class Checkup:
     """Measures GANs against one set of training images and one of unseen real images.
 
     Attributes:
-        count: images of each kind in a measurement.
+        count: samples and unseen images in a measurement.
         noise_distance: kernel distance of uniform noise to the unseen images: no pictures at all.
         floor: kernel distance of training to unseen images: real against real.
     """
@@ -60,20 +60,22 @@ class Checkup:
 
         Args:
             training_images: float32 (images, height, width, channels) in [-1, 1]: those that the
-                GAN is trained on, or as many of them as copies are to be looked for among.
+                GAN is trained on, or as many of them as copies are to be looked for among; at
+                least 2. D is asked about the first `count` of them, or all.
             unseen_images: the same, real images that it is not trained on, at least `count`.
             extract: images -> float features (images, width); None of the measures but margin,
                 accuracy and gradients means anything if it does not suit the images.
-            count: images of each kind, at least 2. More is slower and less noisy.
+            count: samples and unseen images, at least 2. More is slower and less noisy.
 
         Raises:
-            ValueError: if there are fewer images of a kind than `count`, `count` is below 2,
-                or the unseen images do not differ from each other or from the training images.
+            ValueError: if there are fewer unseen images than `count`, or less than 2 of a kind, or
+                the unseen images do not differ from each other or from the training images.
         """
-        if not 2 <= count <= min(len(training_images), len(unseen_images)):
+        if not 2 <= count <= len(unseen_images) or len(training_images) < 2:
             raise ValueError(
-                f"count must be from 2 to the number of images, got {count} with "
-                f"{len(training_images)} training and {len(unseen_images)} unseen images."
+                f"count must be from 2 to the number of unseen images, and two training images are "
+                f"needed, got count={count} with {len(training_images)} training and "
+                f"{len(unseen_images)} unseen images."
             )
         self.count, self._extract = count, extract
         self._training = np.asarray(training_images[:count], "float32")
@@ -206,7 +208,7 @@ def _above(value, watch, broken, words):
 
 def _judge_margin(value, rows):
     words = {
-        HEALTHY: f"no logit gap above {LARGE_MARGIN:g}",
+        HEALTHY: f"at most {LARGE_MARGIN:g}",
         WATCH: f"above {LARGE_MARGIN:g}: logits grow, nothing holds D back",
         BROKEN: f"above {HUGE_MARGIN:g}: D has run away",
     }
@@ -230,7 +232,7 @@ def _judge_overfitting(value, rows):
     words = {
         HEALTHY: "unseen real images look as real to D as training images, or nearly",
         WATCH: f"above {MEMORY:g}: D begins to know the training images by heart",
-        BROKEN: f"above {ALL_MEMORY:g}: to D an unseen real image is as good as generated",
+        BROKEN: f"above {ALL_MEMORY:g}: D takes unseen real images for generated ones",
     }
     return _above(value, MEMORY, ALL_MEMORY, words)
 

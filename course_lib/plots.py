@@ -8,6 +8,7 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import ticker
 
 # Okabe and Ito's palette: distinguishable with every common form of colour blindness.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -174,7 +175,11 @@ def seed_points(arms, *, xlabel, title=None, notes=None, guides=None, log=False)
                       ha="center", va="bottom", color="0.35")  # fmt: skip
     axis.set(xlabel=xlabel, yticks=rows, ylim=(len(arms) - 0.4, -0.7))
     axis.set_yticklabels(list(arms), fontsize=9)
-    axis.set_xscale("log" if log else "linear")
+    if log:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")  # 0.2, not 2 x 10^-1
+        axis.xaxis.set_minor_formatter("")
     axis.set_title(title, fontsize=10, pad=16 if guides else None)
     axis.grid(axis="y", color="0.92")
     return figure

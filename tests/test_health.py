@@ -202,10 +202,22 @@ def test_by_default_the_features_are_those_of_the_encoder():
     assert made.floor == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("count", [1, 9])
-def test_more_images_than_there_are_are_refused(count):
-    with pytest.raises(ValueError, match=f"got {count} with 10 training and 8 unseen"):
-        checkup(count=count)
+@pytest.mark.parametrize("training, count", [(10, 1), (10, 9), (1, 4)])
+def test_too_few_images_are_refused(training, count):
+    with pytest.raises(
+        ValueError, match=f"got count={count} with {training} training and 8 unseen"
+    ):
+        health.Checkup(TRAINING[:training], UNSEEN, extract=flatten, count=count)
+
+
+def test_fewer_training_images_than_samples_will_do():
+    gan = linear_gan()
+    found = health.Checkup(TRAINING[:3], UNSEEN, extract=flatten, count=COUNT).measure(gan, CONFIG)
+    w, b = gan.discriminator.get_weights()
+    z = np.asarray(keras.random.normal((3, LATENT_DIM), seed=0))
+    fake = np.tanh(z @ gan.generator.get_weights()[0]) @ w + b
+    training = flatten(TRAINING[:3]) @ w + b
+    assert found["margin"] == pytest.approx(training.mean() - fake.mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("unseen", [TRAINING[2:8], np.repeat(UNSEEN[:1], 6, axis=0)])

@@ -119,8 +119,14 @@ def test_each_row_has_its_seeds_mean_deviation_and_note():
 
 
 def test_the_axis_of_seed_points_can_be_logarithmic():
-    figure = plots.seed_points({"a": [0.1, 10.0]}, xlabel="x", log=True)
-    assert figure.axes[0].get_xscale() == "log"
+    figure = plots.seed_points({"a": [0.11, 0.6]}, xlabel="x", log=True)
+    (axis,) = figure.axes
+    figure.canvas.draw()
+    assert axis.get_xscale() == "log"
+    low, high = axis.get_xlim()
+    shown = [label for label in axis.get_xticklabels() if low < label.get_position()[0] < high]
+    assert [label.get_text() for label in shown] == ["0.2", "0.5"]
+    assert {label.get_text() for label in axis.get_xticklabels(minor=True)} <= {""}
 
 
 @pytest.mark.parametrize("dtype, white", [("uint8", 255), ("float32", 1.0)])

@@ -70,9 +70,9 @@ def picture(panel):
 
 
 def shown_samples(figure):
-    """The pictures of 4 x 4 pixels, cut out of the sheet of five columns."""
+    """The pictures of 4 x 4 pixels, cut out of the sheet of four columns."""
     (sheet,) = (axis.images[0].get_array() for axis in figure.axes if axis.images)
-    cells = [(5 * row, 5 * column) for row in range(4) for column in range(5)][:16]
+    cells = [(5 * row, 5 * column) for row in range(4) for column in range(4)]
     return [sheet[top : top + 4, left : left + 4] for top, left in cells]
 
 

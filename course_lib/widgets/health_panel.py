@@ -187,6 +187,8 @@ class HealthPanel:
             axis.tick_params(labelsize=7)
             if name in FROM_ZERO:
                 axis.set_ylim(bottom=0)
+            if name == "overfitting":  # a quotient: far outside while the margin is near 0
+                axis.set_ylim(-0.55, 1.05)
             if place >= 4:
                 axis.set_xlabel("images seen (thousands)", fontsize=7)
 

@@ -177,7 +177,7 @@ class RunGallery:
     def _draw(self, figure):
         run = self._runs[self.settings["run"]]
         self._draw_samples(figure, run)
-        grid = figure.add_gridspec(1, 3, left=0.41, right=0.99, top=0.88, bottom=0.16, wspace=0.32)
+        grid = figure.add_gridspec(1, 3, left=0.36, right=0.99, top=0.88, bottom=0.16, wspace=0.3)
         for place, names in enumerate(
             (("d_loss", "g_loss"), ("real_logit", "fake_logit"), ("kernel_distance",))
         ):
@@ -188,7 +188,7 @@ class RunGallery:
         seen = int(run["sample_images_seen"][moment])
         figure.text(0.01, 0.94, f"Run {self.settings['run']}, after {seen:,} images", fontsize=10)
         axis = figure.add_axes((0.01, 0.02, 0.345, 0.89), anchor="NW")
-        axis.imshow(plots.montage(run["samples"][moment], columns=5))
+        axis.imshow(plots.montage(run["samples"][moment], columns=4))
         axis.set_axis_off()
 
     def _draw_curves(self, axis, run, names):
