@@ -351,6 +351,7 @@ EXPLAINED = {
     "DepthwiseConv2D": _depthwise,
     "Dense": _dense,
     "BatchNormalization": _norm,
+    "FusedBatchNormalization": _norm,
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
     "Activation": _activation,

@@ -9,7 +9,7 @@ import functools
 import keras
 
 from course_lib import checkpoints
-from course_lib.networks import classifiers, dcgan, encoder, residual
+from course_lib.networks import classifiers, dcgan, encoder, residual, style_based
 from course_lib.runtime import CHECKPOINTS_DIR
 
 FOLDER = CHECKPOINTS_DIR
@@ -18,6 +18,7 @@ BUILDERS = {
     "encoder.encoder": encoder.encoder,
     "dcgan.generator": dcgan.generator,
     "residual.generator": residual.generator,
+    "style_based.generator": style_based.generator,
 }
 
 

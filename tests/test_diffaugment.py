@@ -61,6 +61,17 @@ def test_translation_moves_each_picture_by_up_to_an_eighth_with_grey_from_outsid
     assert len(set(shifts)) > 10  # both axes by themselves
 
 
+def test_translation_draws_both_axes_anew_in_each_call():
+    """A picture with one bright pixel shows where it went."""
+    dot, generator = np.zeros((64, 16, 16, 1), "float32"), seed()
+    dot[:, 8, 8] = 1
+    first, second = (
+        np.argwhere(diffaugment.translation(tf.constant(dot), generator).numpy())[:, 1:3]
+        for _ in range(2)
+    )
+    assert (first[:, 0] != second[:, 0]).any() and (first[:, 1] != second[:, 1]).any()
+
+
 def test_cutout_clears_a_square_of_half_the_side_wherever_its_centre_lies(images):
     changed = diffaugment.cutout(images, seed()).numpy()
     corners = []

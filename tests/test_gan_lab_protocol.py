@@ -23,15 +23,8 @@ def model(kernel, name):
     return kernel.run(f"print(panel.{name}.model_id)").split()[-1]
 
 
-def says(kernel, words, *, seconds=60):
-    """Waits until the status says something."""
-    status = model(kernel, "status")
-
-    def is_there(_):
-        return words in kernel.state.get(status, {}).get("value", "")
-
-    if not is_there(None):
-        kernel._receive(is_there, what=f"the words {words!r}", seconds=seconds)
+def says(kernel, words, **limit):
+    kernel.wait_for_words(model(kernel, "status"), words, **limit)
 
 
 def test_sliders_and_clicks_act_while_it_trains_and_pictures_keep_coming(kernel):

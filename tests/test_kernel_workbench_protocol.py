@@ -26,32 +26,22 @@ def model(kernel, name):
     return kernel.run(f"print(panel.{name}.model_id)").split()[-1]
 
 
-def says(kernel, status, words, *, seconds=60):
-    """Waits until the status says something."""
-
-    def is_there(_):
-        return words in kernel.state.get(status, {}).get("value", "")
-
-    if not is_there(None):
-        kernel._receive(is_there, what=f"the words {words!r}", seconds=seconds)
-
-
 def test_settings_and_cells_act_and_what_is_impossible_is_said(kernel):
     kernel.run(PANEL)
     status, image, dilation = (model(kernel, name) for name in ("status", "image", "dilation"))
     kernel.change(model(kernel, "stride"), value=3)
-    says(kernel, status, "⌊(128 + 0 − 1 · (3 − 1) − 1) / 3⌋ + 1 = 42")
+    kernel.wait_for_words(status, "⌊(128 + 0 − 1 · (3 − 1) − 1) / 3⌋ + 1 = 42")
     kernel.wait_for_image(image)
     kernel.change(model(kernel, "picture"), index=6)  # one pixel, 15 x 15
-    says(kernel, status, "⌊(15 + 0")
+    kernel.wait_for_words(status, "⌊(15 + 0")
     kernel.change(dilation, value=8)
-    says(kernel, status, "No output: the kernel does not fit")
+    kernel.wait_for_words(status, "No output: the kernel does not fit")
     kernel.change(dilation, value=1)
-    says(kernel, status, "output[")
+    kernel.wait_for_words(status, "output[")
     kernel.change(model(kernel, "cells[12]"), value=0.375)
-    says(kernel, status, "(0.375)")
+    kernel.wait_for_words(status, "(0.375)")
     kernel.click(model(kernel, "random"))
-    says(kernel, status, "(0.13)")  # the first random number
+    kernel.wait_for_words(status, "(0.13)")  # the first random number
 
 
 def test_a_moved_slider_is_answered_quickly(kernel):
@@ -62,7 +52,7 @@ def test_a_moved_slider_is_answered_quickly(kernel):
         kernel.messages_in(0.05 + 0.01 * (number % 10))  # a reader's pause
         start = time.perf_counter()
         kernel.change(row, value=number)
-        says(kernel, status, f"output[{number}, ")
+        kernel.wait_for_words(status, f"output[{number}, ")
         seconds.append(time.perf_counter() - start)
     print(f"median {1000 * statistics.median(seconds):.0f} ms, worst {1000 * max(seconds):.0f} ms")
 
@@ -77,4 +67,4 @@ def test_a_dead_panel_fails_the_same_steps(kernel, how):
         kernel.run("panel.worker.close()")
     kernel.change(stride, value=3)
     with pytest.raises(TimeoutError, match="/ 3⌋"):
-        says(kernel, status, "/ 3⌋", seconds=2)
+        kernel.wait_for_words(status, "/ 3⌋", seconds=2)

