@@ -25,8 +25,7 @@ MEASURES = {
     "kernel_distance": "kernel distance to unseen real images",
 }
 HEALTHY, WATCH, BROKEN = "healthy", "watch", "broken"
-# Limits, chosen between healthy and broken runs on avatars; tests/test_health.py has cases at both
-# sides of each.
+# Limits: rules of thumb from short runs on avatars of 32 x 32 pixels, healthy and broken ones.
 LARGE_MARGIN, HUGE_MARGIN = 20.0, 100.0
 SURE, WON = 0.97, 0.999
 MEMORY, ALL_MEMORY = 0.4, 0.8

@@ -158,13 +158,13 @@ def test_a_run_that_is_looked_at_gives_the_same_bits_as_one_that_is_not():
     def trained(look):
         keras.utils.set_random_seed(0)
         gan = steps.Gan.create(
-            dcgan.generator(LATENT_DIM, (8, 8, 3), base_filters=4),
-            dcgan.discriminator((8, 8, 3), base_filters=4),  # both with running statistics
+            dcgan.generator(LATENT_DIM, (16, 16, 3), base_filters=4),
+            dcgan.discriminator((16, 16, 3), base_filters=4),  # both with running statistics
             generator_optimizer=keras.optimizers.Adam(1e-3),
             discriminator_optimizer=keras.optimizers.Adam(1e-3),
             seed=0,
         )
-        pictures = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 3)).astype("float32")
+        pictures = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 3)).astype("float32")
         made = health.Checkup(pictures, -pictures, extract=flatten, count=8)
         step = steps.make_gan_step(gan, CONFIG)
         for _ in range(3):

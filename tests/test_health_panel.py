@@ -111,6 +111,7 @@ def test_play_trains_until_it_is_pressed_again(shown):
         time.sleep(0.02)
     assert "pause" in shown.play.description
     shown.play.set_state({"value": False})
+    assert not shown.worker.playing
     settle(shown)
     count = shown._steps
     time.sleep(0.2)
