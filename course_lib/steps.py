@@ -31,7 +31,7 @@ class GanStepConfig:
             images, B for each update of D.
         augmentations: names from `diffaugment.AUGMENTATIONS`, applied in this order to all
             images before D sees them: real and generated ones, in D's update and in G's, each
-            time drawn anew. Penalties are taken at the images that D sees, the changed ones.
+            time drawn anew. Penalties and metrics are those at the images that D sees.
 
     Raises:
         ValueError: on a value outside its range, naming it.

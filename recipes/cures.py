@@ -73,15 +73,10 @@ FEW_ARMS = {
 def create(arm, *, size, channels, images_seen, seed):
     """Return the pair of an arm: at half the size twice the filters, so that layers carry over."""
     filters, shape = FILTERS * SIZE // size, (size, size, channels)
-    updates = arm.config.get("discriminator_updates", 1)
     rates = [arm.g_rate, arm.d_rate]
     if arm.cosine:
         cosine = keras.optimizers.schedules.CosineDecay
-        count = images_seen // BATCH_SIZE
-        rates = [
-            cosine(rate, count // slower, alpha=0.05)
-            for rate, slower in zip(rates, (updates, 1), strict=True)
-        ]
+        rates = [cosine(rate, images_seen // BATCH_SIZE, alpha=0.05) for rate in rates]
     g_optimizer, d_optimizer = (keras.optimizers.Adam(rate, arm.beta_1, 0.99) for rate in rates)
     return steps.Gan.create(
         dcgan.generator(LATENT_DIM, shape, base_filters=filters),

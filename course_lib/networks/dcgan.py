@@ -61,9 +61,9 @@ def discriminator(image_shape, *, base_filters=64, batch_norm=True, spectral_nor
         spectral_norm: whether every layer's weights, as a matrix with one column for each output
             channel, are divided by their largest singular value, so that no layer stretches a
             difference by much (Miyato et al. 2018, https://arxiv.org/abs/1802.05957). Keras does
-            it to the weights themselves, with one power iteration in each pass in training mode;
-            in the paper the gradient goes through the division as well. Not with batch_norm,
-            whose scale would undo it.
+            it to the weights themselves, with one power iteration in each pass in training mode,
+            G's update included; in the paper the gradient goes through the division as well.
+            Not with batch_norm, whose scale would undo it.
 
     Returns:
         keras.Model, images (batch, *image_shape) in [-1, 1] -> float32 logits (batch, 1).
