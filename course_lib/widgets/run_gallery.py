@@ -118,13 +118,10 @@ class RunGallery:
 
     def _take(self):
         """Let the picture follow the controls; another run begins undecided at its first moment."""
-        run, before = self.controls["run"].value, self.settings["run"]
-        if run != before:
-            self.settings = {"run": run, "moment": 0, "fault": None}
+        if (run := self.controls["run"].value) != self.settings["run"]:
             self.controls["moment"].max = len(self._runs[run]["samples"]) - 1
             self.controls["moment"].value, self.controls["fault"].value = 0, None
-        else:
-            self.settings = {name: control.value for name, control in self.controls.items()}
+        self.settings = {name: control.value for name, control in self.controls.items()}
 
     # What the reader sees -------------------------------------------------------------------------
 
