@@ -67,3 +67,26 @@ def test_the_broken_runs_hold_what_their_recipe_says():
         samples = arrays[f"{run}/samples"]
         assert samples.shape == (4, 16, 32, 32, 3) and samples.dtype == np.uint8
     assert len(arrays) == 7 * (len(columns) + 3)
+
+
+def test_relativistic_with_both_penalties_reaches_the_modes_on_each_seed():
+    facts = json.loads((RESULTS / "08_stacked_digits.json").read_text())
+    assert len(facts["arms"]) == 4 and set(facts["published"]) == set(facts["arms"])
+    for arm in facts["arms"].values():
+        assert all(len(arm[key]) == 3 for key in ("modes", "reverse_kl", "seconds", "diverged"))
+    best = facts["arms"]["relativistic, R1 + R2"]
+    assert min(best["modes"]) >= 950 and max(best["reverse_kl"]) <= 0.3
+    assert facts["classifier accuracy"] > 0.98
+
+
+def test_the_arms_of_the_cures_have_as_many_values_of_each_measure():
+    facts = json.loads((RESULTS / "08_stable_faces.json").read_text())
+    arms = list(facts["arms"].values())
+    for kind in facts.get("few images", {}).values():
+        arms += [arm for arm in kind.values() if isinstance(arm, dict)]
+    for arm in arms:
+        counts = {len(values) for values in arm.values()}
+        assert len(counts) == 1 and {"kernel_distance", "precision", "recall"} <= set(arm)
+        for distance, diverged in zip(arm["kernel_distance"], arm["diverged"], strict=True):
+            assert diverged == (distance is None)
+    assert min(facts["arms"]["together"]["kernel_distance"]) > facts["floor"]
