@@ -8,6 +8,7 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import ticker
 
 # Okabe and Ito's palette: distinguishable with every common form of colour blindness.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -176,6 +177,51 @@ def heat_table(texts, shades, *, rows, columns, title=None):
     return figure
 
 
+def seed_points(arms, *, xlabel, title=None, notes=None, guides=None, log=False):
+    """Draw one row per arm: each seed as a small point, their mean and standard deviation.
+
+    Args:
+        arms: dict of label -> numbers, one per seed, from the top; NaN is a seed without a result.
+        xlabel: what the numbers are, with the unit.
+        title: what the rows show.
+        notes: dict of label -> short text at the right end of its row.
+        guides: dict of label -> x value for dotted vertical lines, for example a floor.
+        log: whether the x axis is logarithmic; numbers of at most 0 are then not seen.
+
+    Returns:
+        matplotlib.figure.Figure; the mean of the seeds that have a result is written at its point.
+    """
+    figure, axis = plt.subplots(figsize=(8.0, 0.9 + 0.3 * len(arms)), layout="constrained")
+    rows = np.arange(len(arms))
+    for row, (label, values) in zip(rows, arms.items(), strict=True):
+        values = np.asarray(values, float)
+        found = values[np.isfinite(values)]
+        axis.plot(found, np.full(len(found), row), "o", color=COLORS[5], markersize=5)
+        if len(found):
+            spread = found.std(ddof=1) if len(found) > 1 else 0.0
+            axis.errorbar(found.mean(), row, xerr=spread, fmt="|", color=COLORS[0], markersize=11,
+                          capsize=3)  # fmt: skip
+            axis.annotate(f"{found.mean():.3g}", (found.mean(), row), xytext=(0, 5), fontsize=7,
+                          textcoords="offset points", ha="center")  # fmt: skip
+        note = (notes or {}).get(label, "")
+        axis.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center",
+                      fontsize=8)  # fmt: skip
+    for label, value in (guides or {}).items():
+        axis.axvline(value, color="0.5", linestyle=":", linewidth=1)
+        axis.annotate(label, (value, 1.0), xycoords=("data", "axes fraction"), fontsize=8,
+                      ha="center", va="bottom", color="0.35")  # fmt: skip
+    axis.set(xlabel=xlabel, yticks=rows, ylim=(len(arms) - 0.4, -0.7))
+    axis.set_yticklabels(list(arms), fontsize=9)
+    if log:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")  # 0.2, not 2 x 10^-1
+        axis.xaxis.set_minor_formatter("")
+    axis.set_title(title, fontsize=10, pad=16 if guides else None)
+    axis.grid(axis="y", color="0.92")
+    return figure
+
+
 def picture_matrix(matrix, names, pictures, *, title=None):
     """Draw a confusion matrix: the count in each cell, and one of the pictures counted there.
 
@@ -209,6 +255,28 @@ def picture_matrix(matrix, names, pictures, *, title=None):
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
+
+
+def montage(images, columns, *, gap=1):
+    """Return images side by side in one array: quicker to draw than an axis for each.
+
+    Args:
+        images: array (count, height, width, 3), uint8 or float in [0, 1], as `imshow` takes them.
+        columns: images per row; the last row may be shorter.
+        gap: white pixels between two images.
+
+    Returns:
+        Array of the same dtype, (rows * (height + gap) - gap, columns * (width + gap) - gap, 3).
+    """
+    count, height, width, channels = images.shape
+    rows = math.ceil(count / columns)
+    white = 255 if images.dtype == np.uint8 else 1
+    shape = rows * (height + gap) - gap, columns * (width + gap) - gap, channels
+    sheet = np.full(shape, white, images.dtype)
+    for index, picture in enumerate(images):
+        top, left = np.multiply(divmod(index, columns), (height + gap, width + gap))
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
 
 
 def to_display(images):

@@ -41,6 +41,7 @@ ARROWS = {
     "lab_machine": {"lab_settings", "networks", "steps", "losses", "checkpoints"},
     "laboratory": {"lab_machine", "lab_settings", "metrics"},
     "slow_motion": {"losses"},
+    "health": {"steps", "losses", "features", "metrics"},
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "style": {"features"},
     "widgets": {
@@ -62,6 +63,7 @@ ARROWS = {
         "classify",
         "microscope",
         "adversarial",
+        "health",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},
