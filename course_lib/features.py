@@ -94,6 +94,30 @@ def log_odds(images, contrasts, *, batch_size=256):
     return found
 
 
+def read_attributes(vectors):
+    """Return what `predict_attributes` reads, from feature vectors that are there already.
+
+    Args:
+        vectors: float array (count, 256), from `extract`.
+
+    Returns:
+        dict of attribute name -> int64 array (count,), as `predict_attributes`.
+
+    Raises:
+        ValueError: on another shape.
+    """
+    vectors, encoder = np.asarray(vectors), shipped.load("avatar_encoder")
+    width = encoder.get_layer("features").output.shape[-1]
+    if vectors.ndim != 2 or vectors.shape[1] != width:
+        raise ValueError(f"expected features of shape (count, {width}), got {vectors.shape}.")
+    heads = {
+        name: encoder.get_layer(name).get_weights() for name in encoder.output if name != "features"
+    }
+    return {
+        name: (vectors @ kernel + bias).argmax(axis=1) for name, (kernel, bias) in heads.items()
+    }
+
+
 def _encode(images, batch_size):
     """Run the encoder over images in fixed-size batches: one compilation, bounded memory."""
     images = np.asarray(images)

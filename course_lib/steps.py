@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from course_lib import losses
+from course_lib import diffaugment, losses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,9 @@ class GanStepConfig:
             copies the generator.
         discriminator_updates: n updates of D per update of G. A step then takes n * B
             images, B for each update of D.
+        augmentations: names from `diffaugment.AUGMENTATIONS`, applied in this order to all
+            images before D sees them: real and generated ones, in D's update and in G's, each
+            time drawn anew. Penalties and metrics are those at the images that D sees.
 
     Raises:
         ValueError: on a value outside its range, naming it.
@@ -42,6 +45,7 @@ class GanStepConfig:
     penalty_share: float = 1.0
     ema_decay: float = 0.999
     discriminator_updates: int = 1
+    augmentations: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.loss not in losses.FAMILIES:
@@ -61,6 +65,7 @@ class GanStepConfig:
             raise ValueError(f"penalty_share must be in (0, 1], got {self.penalty_share!r}.")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must be in [0, 1), got {self.ema_decay!r}.")
+        diffaugment.check_names(self.augmentations)
 
     @property
     def has_penalty(self):
@@ -77,8 +82,8 @@ class Gan:
         discriminator: Keras model, images -> logits (batch, 1).
         ema_generator: moving average of the generator; never trained, used for samples.
         generator_optimizer, discriminator_optimizer: built Keras optimizers.
-        seed: `keras.random.SeedGenerator` of latents and interpolations; its `state`
-            belongs in a checkpoint.
+        seed: `keras.random.SeedGenerator` of latents, interpolations and augmentations; its
+            `state` belongs in a checkpoint.
     """
 
     generator: keras.Model
@@ -321,6 +326,10 @@ def _penalties(gan, config, real_images, fake_images):
 def _update_discriminator(gan, config, real_images, penalty_schedule=None):
     discriminator_loss, _ = losses.FAMILIES[config.loss]
     fake_images = _draw_fake_images(gan, config, real_images.shape[0])  # outside the tape
+    real_images, fake_images = (
+        diffaugment.apply(config.augmentations, images, gan.seed)
+        for images in (real_images, fake_images)
+    )
     with tf.GradientTape() as tape:
         real_logits = ops.cast(gan.discriminator(real_images, training=True), "float32")
         fake_logits = ops.cast(gan.discriminator(fake_images, training=True), "float32")
@@ -343,8 +352,10 @@ def _update_generator(gan, config, real_images):
     _, generator_loss = losses.FAMILIES[config.loss]
     with tf.GradientTape() as tape:
         fake_images = _draw_fake_images(gan, config, real_images.shape[0])
+        fake_images = diffaugment.apply(config.augmentations, fake_images, gan.seed)
         fake_logits = gan.discriminator(fake_images, training=True)
         if config.loss == "relativistic":
+            real_images = diffaugment.apply(config.augmentations, real_images, gan.seed)
             real_logits = gan.discriminator(real_images, training=True)
             adversarial = generator_loss(real_logits, fake_logits)
         else:

@@ -14,7 +14,8 @@ from course_lib import runtime
 from course_lib.datasets import avatars, catalog, downloads, images
 from course_lib.datasets.catalog import DataUnavailableError, ImageSet, load
 
-OFFLINE = ("avatars", "expressions", "digits", "lfw_subset", "photographs", "textures")
+OFFLINE = ("avatars", "expressions", "digits", "stacked_digits", "lfw_subset")
+OFFLINE += ("photographs", "textures")
 SOURCES = runtime.data_sources()
 
 
@@ -254,7 +255,27 @@ def test_keras_sets_have_their_official_splits_channels_and_class_names(fake_ker
     assert load("mnist", size=32, count=2).pixels.shape == (2, 32, 32, 1)
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist", "mnist", "cifar10", "olivetti", "lfw"])
+def test_stacked_mnist_stacks_digits_of_the_official_split_with_a_margin(fake_keras):
+    (pixels, codes), (test_pixels, test_codes) = fake_keras.load_data()
+    for split, digits, known in (
+        ("train", pixels, codes),
+        ("test", test_pixels, test_codes[:, 0]),
+    ):
+        data = load("stacked_mnist", split=split, count=20)
+        assert data.pixels.shape == (20, 32, 32, 3)
+        inner = data.pixels[:, 2:-2, 2:-2]
+        assert data.pixels.sum() == inner.sum()  # the margin is black
+        for picture, mode in zip(inner, data.labels["mode"], strict=True):
+            for channel, code in enumerate(f"{mode:03d}"):
+                rows = np.flatnonzero((digits == picture[..., channel]).all(axis=(1, 2)))
+                assert int(code) in known[rows]
+    assert load("stacked_mnist", size=16, count=2).pixels.shape == (2, 16, 16, 3)
+    assert len(load("stacked_mnist")) == 2048 and len(load("stacked_mnist", split="test")) == 512
+
+
+@pytest.mark.parametrize(
+    "name", ["fashion_mnist", "mnist", "cifar10", "stacked_mnist", "olivetti", "lfw"]
+)
 def test_without_a_network_the_error_says_what_to_do(name, fake_keras, monkeypatch, course_cache):
     fake_keras.load_data = deny
     monkeypatch.setattr("sklearn.datasets._base.urlretrieve", deny)

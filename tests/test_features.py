@@ -28,6 +28,23 @@ def test_features_do_not_depend_on_the_batch(faces, face_features):
     np.testing.assert_allclose(few, face_features[:7], rtol=1e-4, atol=1e-5)
 
 
+def test_attributes_are_read_from_features_as_from_the_images(faces, face_features):
+    from_images = features.predict_attributes(faces)
+    from_features = features.read_attributes(face_features)
+    assert list(from_features) == list(from_images) == list(avatars.ATTRIBUTES)
+    for name, codes in from_images.items():
+        np.testing.assert_array_equal(from_features[name], codes)
+    truth = avatars.make(300, size=64, seed=99)[1]
+    assert (from_features["glasses"] == truth["glasses"]).mean() > 0.99
+
+
+def test_attributes_of_something_else_than_features_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(count, 256\), got \(3, 255\)"):
+        features.read_attributes(np.zeros((3, 255)))
+    with pytest.raises(ValueError, match=r"got \(256,\)"):
+        features.read_attributes(np.zeros(256))
+
+
 def test_shrinking_averages_and_keeps_the_mean(faces):
     small = features.resize(faces, 32)
     rows = (faces[:, 1:-2:2] + 3 * faces[:, 2:-1:2] + 3 * faces[:, 3::2])[:, :30] / 8

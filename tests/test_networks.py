@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from course_lib import networks as networks_room
+from course_lib import steps
 from course_lib.networks import dcgan, encoder, mlp, residual, style_based
 
 SHAPE = (16, 16, 3)
@@ -175,3 +177,115 @@ def test_networks_end_in_float32_under_mixed_precision():
             assert images.dtype == tf.float32 and discriminator(images).dtype == tf.float32
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+# Spectral normalisation --------------------------------------------------------------------------
+
+
+def largest_singular_values(network):
+    kernels = [layer.layer.kernel.numpy() for layer in network.layers if hasattr(layer, "layer")]
+    return [np.linalg.svd(k.reshape(-1, k.shape[-1]), compute_uv=False)[0] for k in kernels]
+
+
+def test_spectral_normalisation_bounds_every_layer_inside_a_compiled_step_with_penalties():
+    keras.utils.set_random_seed(0)
+    discriminator = dcgan.discriminator(SHAPE, base_filters=4, batch_norm=False, spectral_norm=True)
+    gan = steps.Gan.create(
+        dcgan.generator(8, SHAPE, base_filters=4),
+        discriminator,
+        generator_optimizer=keras.optimizers.Adam(1e-3),
+        discriminator_optimizer=keras.optimizers.Adam(1e-3),
+        seed=0,
+    )
+    config = steps.GanStepConfig(latent_dim=8, loss="hinge", r1_gamma=1.0, r2_gamma=1.0)
+    step, before = steps.make_gan_step(gan, config), discriminator.get_weights()
+    images = tf.random.stateless_uniform((8, *SHAPE), seed=(5, 0), minval=-1.0)
+    for _ in range(30):
+        metrics = step(images)
+    assert step.experimental_get_tracing_count() == 1
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+    np.testing.assert_allclose(largest_singular_values(discriminator), 1, atol=0.02)
+    assert len(largest_singular_values(discriminator)) == 3  # two convolutions and the last layer
+    assert len(discriminator.trainable_variables) == 6
+    assert any((a != b).any() for a, b in zip(before, discriminator.get_weights(), strict=True))
+
+
+def test_without_the_option_no_layer_is_wrapped_and_both_normalisations_are_refused():
+    assert not largest_singular_values(dcgan.discriminator(SHAPE, batch_norm=False))
+    with pytest.raises(ValueError, match="spectral_norm=True needs batch_norm=False"):
+        dcgan.discriminator(SHAPE, spectral_norm=True)
+
+
+# Growing -----------------------------------------------------------------------------------------
+
+
+def grown():
+    """A pair at 16x16 and one at 32x32, whose inner layers are alike."""
+    return [
+        (
+            dcgan.generator(8, (size, size, 3), base_filters=filters),
+            dcgan.discriminator((size, size, 3), base_filters=filters, batch_norm=False),
+        )
+        for size, filters in ((16, 8), (32, 4))
+    ]
+
+
+def randomise(network):
+    """Give every weight a value that no initialiser gives, statistics of batches included."""
+    for number, weight in enumerate(network.weights):
+        weight.assign(0.3 + tf.random.stateless_uniform(weight.shape, seed=(number, 7)))
+
+
+def test_a_grown_generator_keeps_its_maps_up_to_the_layer_before_the_last():
+    (small, _), (large, _) = grown()
+    randomise(small)
+    output = large.layers[-2].get_weights()
+    taken = networks_room.carry_over(small, large, ends_at="latents")
+    assert len(taken) == 4  # dense, norm, convolution, norm
+    latents = tf.random.stateless_normal((3, 8), seed=(6, 0))
+    maps = [
+        keras.Model(network.input, network.layers[7].output)(latents) for network in (small, large)
+    ]
+    assert maps[0].shape == (3, 8, 8, 8)
+    np.testing.assert_allclose(maps[0], maps[1], rtol=1e-5)
+    for a, b in zip(output, large.layers[-2].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_grown_discriminator_keeps_its_last_layers():
+    (_, small), (_, large) = grown()
+    randomise(small)
+    first = large.layers[1].get_weights()
+    assert networks_room.carry_over(small, large, ends_at="logits") == [
+        large.layers[-1].name,
+        large.layers[-4].name,
+    ]
+    maps = tf.random.stateless_normal((3, 8, 8, 8), seed=(8, 0))
+    logits = []
+    for network in (small, large):
+        x = maps
+        for layer in network.layers[-4:]:
+            x = layer(x)
+        logits.append(x)
+    np.testing.assert_allclose(*logits, rtol=1e-5)
+    for a, b in zip(first, large.layers[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nothing_is_carried_over_beyond_the_first_layer_that_differs():
+    small, large = (
+        keras.Sequential([keras.Input((3,)), *(keras.layers.Dense(n) for n in widths)])
+        for widths in ((4, 5, 4, 2), (4, 6, 4, 2))
+    )
+    last = large.layers[-1].get_weights()[0]
+    taken = networks_room.carry_over(small, large, ends_at="latents")
+    assert taken == [large.layers[0].name]
+    np.testing.assert_array_equal(large.layers[-1].get_weights()[0], last)
+
+
+def test_networks_that_share_nothing_and_other_ends_are_refused():
+    small, large = dcgan.generator(8, SHAPE), dcgan.generator(9, (32, 32, 3))
+    with pytest.raises(ValueError, match="share no layer at the latents.*half the base_filters"):
+        networks_room.carry_over(small, large, ends_at="latents")
+    with pytest.raises(ValueError, match="ends_at must be 'latents' or 'logits', got 'images'"):
+        networks_room.carry_over(small, large, ends_at="images")

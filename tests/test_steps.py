@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from course_lib import losses, steps
+from course_lib import diffaugment, losses, steps
 
 SHAPE = (4, 4, 3)
 LATENT_DIM = 8
@@ -274,6 +274,66 @@ def test_a_share_that_divides_the_batch_is_not_rounded_up_by_float_noise():
     assert float(step(many)["r1"]) == pytest.approx(float(expected), rel=1e-5)
 
 
+# Differentiable augmentation ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def stretch(monkeypatch):
+    """An augmentation that can be worked out by hand: twice the picture, and a little brighter."""
+    calls = []
+
+    def change(images, seed):
+        calls.append(seed)
+        return 2 * images + 0.3
+
+    monkeypatch.setitem(diffaugment.AUGMENTATIONS, "stretch", change)
+    return calls
+
+
+def test_the_discriminator_sees_changed_images_only_and_the_gradient_comes_back(images, stretch):
+    gan, w, b = linear_gan()
+    config = configure(loss="relativistic", r1_gamma=0.4, augmentations=("stretch",))
+    metrics = numbers(steps.make_gan_step(gan, config)(images))
+
+    x, seen_b = 2 * flat(images) + 0.3, 2 * b + 0.3
+    pairs = x - seen_b
+    new_w = w + 0.3 * (sigmoid(-pairs @ w)[:, None] * pairs).mean(axis=0) - 0.3 * 0.4 * w
+    # d(2 b + 0.3) / db is 2; and in G's update too the real images are the changed ones.
+    new_b = b + 0.2 * 2 * sigmoid(pairs @ new_w).mean() * new_w
+    assert_updated(gan, new_w, new_b)
+    assert metrics["real_logit"] == pytest.approx((x @ w).mean(), rel=1e-4)
+    assert metrics["fake_logit"] == pytest.approx(seen_b @ w, rel=1e-4)
+    assert metrics["g_loss"] == pytest.approx(np.logaddexp(0, pairs @ new_w).mean(), rel=1e-4)
+    assert len(stretch) == 4 and all(seed is gan.seed for seed in stretch)
+
+
+def test_penalties_are_taken_at_the_images_that_the_discriminator_sees(images, stretch):
+    gan = make_gan(d_optimizer=sgd(0.0), g_optimizer=sgd(0.0))
+    gan.generator.layers[0].kernel.assign(tf.zeros((LATENT_DIM, 48)))  # all images are the bias
+    gan.generator.layers[0].bias.assign(tf.linspace(-1.0, 1.0, 48))
+    fake = gan.generator(tf.zeros((16, LATENT_DIM)))
+    config = configure(r1_gamma=1.0, r2_gamma=1.0, augmentations=("stretch",))
+    metrics = numbers(steps.make_gan_step(gan, config)(images))
+    for name, seen in (("r1", 2 * images + 0.3), ("r2", 2 * fake + 0.3)):
+        expected = float(losses.r1_penalty(gan.discriminator, seen))
+        assert metrics[name] == pytest.approx(expected, rel=1e-5)
+        assert expected != pytest.approx(
+            float(losses.r1_penalty(gan.discriminator, images)), rel=1e-3
+        )
+
+
+def test_each_image_gets_a_draw_of_its_own_and_the_samples_none(images):
+    gan = make_gan()
+    names = tuple(diffaugment.AUGMENTATIONS)
+    before = gan.seed.state.numpy()
+    step = steps.make_gan_step(gan, configure(augmentations=names))
+    metrics = [numbers(step(images)) for _ in range(2)]
+    # Two draws of latents; three sets of images with 3 + 2 + 2 draws each.
+    assert (gan.seed.state.numpy() - before).max() == 2 * (2 + 3 * 7)
+    assert step.experimental_get_tracing_count() == 1
+    assert all(np.isfinite(value) for values in metrics for value in values.values())
+
+
 # Repeatability and compilation -------------------------------------------------------------------
 
 
@@ -401,6 +461,8 @@ def test_create_refuses_an_optimizer_of_another_gan(place):
         ({"penalty_share": 1.5}, r"penalty_share must be in \(0, 1\], got 1.5"),
         ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
         ({"ema_decay": -0.1}, r"ema_decay must be in \[0, 1\), got -0.1"),
+        ({"augmentations": ("flip",)}, "no differentiable augmentation 'flip'. Choose from: col"),
+        ({"augmentations": "colour"}, "augmentations must be a tuple, got 'colour'"),
     ],
 )
 def test_the_config_refuses_values_out_of_range(changes, message):
@@ -418,6 +480,7 @@ def test_the_config_has_the_documented_defaults_and_cannot_be_changed():
         "penalty_share": 1.0,
         "ema_decay": 0.999,
         "discriminator_updates": 1,
+        "augmentations": (),
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
         steps.GanStepConfig().loss = "hinge"

@@ -30,6 +30,8 @@ import nbformat
 import numpy as np
 import pytest
 import test_cockpit
+import test_health_panel
+import test_run_gallery
 from PIL import Image
 
 from course_lib.laboratory import Settings
@@ -38,6 +40,7 @@ from course_lib.widgets.attack_panel import AttackPanel
 from course_lib.widgets.canvas import DrawingCanvas
 from course_lib.widgets.dirac_plane import DiracPlane
 from course_lib.widgets.frames import FrameSlider
+from course_lib.widgets.frechet_plane import FrechetPlane
 from course_lib.widgets.gan_lab import CONTROLS, GanLab
 from course_lib.widgets.kernel_workbench import KernelWorkbench
 from course_lib.widgets.lab_picture import LAYERS
@@ -117,6 +120,8 @@ COCKPIT = {
     "cells": "test_a_cell_shows_the_pictures_that_it_counts",
 }
 COCKPIT = {name: f"test_cockpit.py::{test}" for name, test in COCKPIT.items()}
+HEALTH = "test_health_panel.py::test_{}"
+GALLERY = "test_run_gallery.py::test_{}"
 
 
 def _draw(panel):
@@ -337,6 +342,17 @@ PANELS = {
         DiracPlane,
         _theory(learning_rate={"value": 1.0}, r1_gamma={"value": 1.0}, alternating={"index": 1}),
     ),
+    "FrechetPlane": Panel(
+        FrechetPlane,
+        _theory(
+            mean_x={"value": 2.0},
+            mean_y={"value": -1.0},
+            scale_1={"value": 0.4},
+            scale_2={"value": 1.5},
+            angle={"value": -50.0},
+            count={"index": 5},
+        ),
+    ),
     "LossCurves": Panel(
         LossCurves,
         _theory(family={"index": 3}, logit={"value": 3.0})
@@ -368,6 +384,33 @@ PANELS = {
         }
         | {f"cells[{k}]": Move(CLICK, COCKPIT["cells"]) for k in range(1, 9)}
         | {"cells[0]": Move(CLICK, COCKPIT["cells"], lambda panel: panel.cells[8].click())},
+    ),
+    "HealthPanel": Panel(
+        test_health_panel.panel,
+        {
+            "play": Move({"value": True}, HEALTH.format("play_trains_until_it_is_pressed_again")),
+            "step": Move(CLICK, HEALTH.format("the_step_button_goes_to_the_next_look")),
+            "every": Move(
+                {"value": 5}, HEALTH.format("the_box_sets_how_many_steps_lie_between_looks")
+            ),
+        },
+    ),
+    "RunGallery": Panel(
+        test_run_gallery.gallery,
+        {
+            "controls[run]": Move(
+                {"index": 1},
+                GALLERY.format("choosing_a_run_shows_its_first_moment_and_forgets_the_answer"),
+            ),
+            "controls[moment]": Move(
+                {"value": 2},
+                GALLERY.format("the_moment_slider_shows_the_samples_and_numbers_of_that_moment"),
+            ),
+            "controls[fault]": Move(
+                {"index": 1},
+                GALLERY.format("a_wrong_fault_is_told_with_the_run_that_has_it"),
+            ),
+        },
     ),
     "FrameSlider": Panel(
         lambda: FrameSlider(np.linspace(-1, 1, 3)[:, None, None, None] * np.ones((4, 4, 1)), "abc"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from course_lib import runtime
-from course_lib.datasets import avatars, downloads, expressions, images
+from course_lib.datasets import avatars, downloads, expressions, images, stacked_digits
 from course_lib.datasets.downloads import DataUnavailableError
 
 SPLITS = ("train", "test")
@@ -20,6 +20,7 @@ FASHION_CLASSES += ("sandal", "shirt", "sneaker", "bag", "ankle boot")
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer")
 CIFAR_CLASSES += ("dog", "frog", "horse", "ship", "truck")
 DIGIT_CLASSES = tuple("0123456789")
+MODE_CLASSES = tuple(f"{mode:03d}" for mode in range(stacked_digits.MODES))
 
 Labels = dict[str, np.ndarray]
 Classes = dict[str, tuple[str, ...]]
@@ -149,17 +150,18 @@ def load(
 
     Train and test never share a picture. Avatars draw them from different seeds; Fashion-MNIST,
     MNIST, CIFAR-10 and CelebA have official splits; of the others every fifth picture is test.
+    Stacked digits stack those of the split.
     photographs and textures have no test part.
 
     Args:
         name: One of `names()`; "folder:<path>" and "celeba:<path>" read the learner's own files.
         size: Side in pixels; the central square is resized, antialiased. None keeps the size in
             which the collection comes (64 for avatars, lfw and folders, 128 for expressions, 256
-            for photographs).
+            for photographs, 32 for stacked_mnist).
         count: How many pictures; None means all (2048 train and 512 test, where they are drawn).
         split: "train" or "test".
-        seed: Of avatars and expressions, which faces are drawn; of the others, which `count` of
-            them are taken.
+        seed: Of avatars and expressions, which faces are drawn; of stacked digits, which three
+            meet in a picture; of the others, which `count` of them are taken.
 
     Returns:
         The pictures with labels, source and licence.
@@ -260,6 +262,19 @@ def _load_digits(request: _Request) -> Parts:
     return _finish((pixels, labels, {"digit": DIGIT_CLASSES}), request)
 
 
+def _load_stacked_digits(request: _Request) -> Parts:
+    """Train and test stack different digits; the seed says which of them meet."""
+    single = _load_digits(replace(request, name="digits", count=None))
+    return _stack(single, request)
+
+
+def _stack(single: Parts, request: _Request) -> Parts:
+    digits, labels, _ = single
+    count = request.count or (2048 if request.split == "train" else 512)
+    pixels, modes = stacked_digits.stack(digits, labels["digit"], count, seed=request.seed)
+    return pixels, {"mode": modes}, {"mode": MODE_CLASSES}
+
+
 def _load_lfw_subset(request: _Request) -> Parts:
     grey = np.load(downloads.package_file("skimage", "data/lfw_subset.npy"), allow_pickle=False)
     pixels = np.rint(grey * 255).clip(0, 255).astype(np.uint8)[..., None]
@@ -298,6 +313,16 @@ def _load_keras(request: _Request) -> Parts:
     }[request.name]
     pixels, codes = downloads.keras_arrays(request.name, test=request.split == "test")
     return _finish((pixels, {attribute: codes}, {attribute: classes}), request, split_here=False)
+
+
+def _load_stacked_mnist(request: _Request) -> Parts:
+    """MNIST with a margin of two pixels: 32 halves as often as a convolutional network wants."""
+    test = request.split == "test"
+    digits, codes = downloads.keras_arrays("mnist", test=test, wanted_for="stacked_mnist")
+    digits = np.pad(digits, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    if request.size is not None:
+        digits = images.resize(digits, request.size)
+    return _stack((digits, {"digit": codes}, {}), request)
 
 
 def _load_olivetti(request: _Request) -> Parts:
@@ -391,6 +416,7 @@ _LOADERS: dict[str, Callable[[_Request], Parts]] = {
     "avatars": _load_avatars,
     "expressions": _load_expressions,
     "digits": _load_digits,
+    "stacked_digits": _load_stacked_digits,
     "lfw_subset": _load_lfw_subset,
     "photographs": _load_shipped,
     "textures": _load_shipped,
@@ -399,6 +425,7 @@ _LOADERS: dict[str, Callable[[_Request], Parts]] = {
     "fashion_mnist": _load_keras,
     "mnist": _load_keras,
     "cifar10": _load_keras,
+    "stacked_mnist": _load_stacked_mnist,
     "folder": _load_folder,
     "celeba": _load_celeba,
 }

@@ -94,8 +94,12 @@ def _way_out(name: str, facts: dict, missing: list[Path], reason: str) -> str:
     )
 
 
-def keras_arrays(name: str, *, test: bool) -> tuple[np.ndarray, np.ndarray]:
+def keras_arrays(
+    name: str, *, test: bool, wanted_for: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns one split of a set in `keras.datasets`: "fashion_mnist", "mnist" or "cifar10".
+
+    Errors name the collection that is made of it, `wanted_for`, if it is another.
 
     Returns:
         uint8 pixels (count, height, width, channels) and int64 codes (count,).
@@ -110,7 +114,7 @@ def keras_arrays(name: str, *, test: bool) -> tuple[np.ndarray, np.ndarray]:
 
         return getattr(keras.datasets, name).load_data()
 
-    pixels, codes = _fetch(name, fetch)[int(test)]
+    pixels, codes = _fetch(wanted_for or name, fetch)[int(test)]
     return pixels.reshape(*pixels.shape[:3], -1), codes.reshape(-1).astype(np.int64)
 
 

@@ -27,3 +27,42 @@ def square_side(image_shape):
             "crop or resize the images to squares first."
         )
     return image_shape[0]
+
+
+def carry_over(smaller, larger, *, ends_at):
+    """Copy the weights of the layers that two sizes of one network share: growing, step by step.
+
+    Layers with weights are paired one after the other, from the end where both networks work on
+    small maps, for as long as the shapes agree; the rest of `larger` keeps its fresh weights.
+
+    Args:
+        smaller: trained Keras model.
+        larger: built Keras model for larger images, changed in place.
+        ends_at: "latents" pairs from the first layer on (generators), "logits" from the last
+            one back (discriminators).
+
+    Returns:
+        Names of the layers of `larger` that took over weights, in the order of pairing.
+
+    Raises:
+        ValueError: for another `ends_at`, or if not even the first pair agrees.
+    """
+    if ends_at not in ("latents", "logits"):
+        raise ValueError(f"ends_at must be 'latents' or 'logits', got {ends_at!r}.")
+    sides = [[layer for layer in network.layers if layer.weights] for network in (smaller, larger)]
+    if ends_at == "logits":
+        sides = [side[::-1] for side in sides]
+    taken = []
+    for source, target in zip(*sides, strict=False):
+        shapes = [[tuple(weight.shape) for weight in layer.weights] for layer in (source, target)]
+        if shapes[0] != shapes[1]:
+            break
+        target.set_weights(source.get_weights())
+        taken.append(target.name)
+    if not taken:
+        raise ValueError(
+            f"{smaller.name} and {larger.name} share no layer at the {ends_at}: {sides[0][0].name} "
+            f"and {sides[1][0].name} have weights of other shapes. At twice the size, half the "
+            "base_filters keep the inner layers the same."
+        )
+    return taken

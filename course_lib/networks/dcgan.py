@@ -50,7 +50,7 @@ def generator(latent_dim, image_shape, *, base_filters=64):
     return keras.Model(latents, images, name="dcgan_generator")
 
 
-def discriminator(image_shape, *, base_filters=64, batch_norm=True):
+def discriminator(image_shape, *, base_filters=64, batch_norm=True, spectral_norm=False):
     """Build the DCGAN discriminator: strided convolutions down to 4x4, then one dense unit.
 
     Args:
@@ -58,27 +58,42 @@ def discriminator(image_shape, *, base_filters=64, batch_norm=True):
         base_filters: channels after the first layer; each halving of the size doubles them.
         batch_norm: the paper's choice. Take False with gradient penalties: they need a
             discriminator that judges each image by itself.
+        spectral_norm: whether every layer's weights, as a matrix with one column for each output
+            channel, are divided by their largest singular value, so that no layer stretches a
+            difference by much (Miyato et al. 2018, https://arxiv.org/abs/1802.05957). Keras does
+            it to the weights themselves, with one power iteration in each pass in training mode,
+            G's update included; in the paper the gradient goes through the division as well.
+            Not with batch_norm, whose scale would undo it.
 
     Returns:
         keras.Model, images (batch, *image_shape) in [-1, 1] -> float32 logits (batch, 1).
 
     Raises:
-        ValueError: if the image is not square or its size not 4 times a power of two.
+        ValueError: if the image is not square or its size not 4 times a power of two, or both
+            normalisations are asked for.
     """
+    if batch_norm and spectral_norm:
+        raise ValueError(
+            "spectral_norm=True needs batch_norm=False: batch normalisation would scale the "
+            "outputs again."
+        )
     steps = doublings(square_side(image_shape))
+    bounded = layers.SpectralNormalization if spectral_norm else lambda layer: layer
     images = keras.Input(image_shape, name="images")
     x = images
     for k in range(steps):
         normalised = batch_norm and k > 0
-        x = layers.Conv2D(
+        convolution = layers.Conv2D(
             base_filters * 2**k, KERNEL_SIZE, 2, "same",
             use_bias=not normalised, kernel_initializer=_initializer(),
-        )(x)  # fmt: skip
+        )  # fmt: skip
+        x = bounded(convolution)(x)
         if normalised:
             x = FusedBatchNormalization()(x)
         x = layers.LeakyReLU(0.2)(x)
     x = layers.Flatten()(x)
-    logits = layers.Dense(1, dtype="float32", kernel_initializer=_initializer(), name="logits")(x)
+    last = layers.Dense(1, dtype="float32", kernel_initializer=_initializer(), name="logits")
+    logits = bounded(last)(x)
     return keras.Model(images, logits, name="dcgan_discriminator")
 
 
