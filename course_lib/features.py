@@ -8,6 +8,7 @@ ones: those use the Inception network of the original FID, and only there is tha
 
 import keras
 import numpy as np
+from scipy import special
 
 from course_lib import shipped
 
@@ -88,6 +89,33 @@ def read_attributes(vectors):
     return {
         name: (vectors @ kernel + bias).argmax(axis=1) for name, (kernel, bias) in heads.items()
     }
+
+
+def log_odds(images, contrasts, *, batch_size=256):
+    r"""Return how sure the avatar encoder is of properties: $\ln p/(1 - p)$, without a ceiling.
+
+    Args:
+        images: as in `extract`.
+        contrasts: dict of name -> (attribute, codes): the property is that the attribute has one
+            of these values; some others must be left.
+        batch_size: images per pass.
+
+    Returns:
+        dict of name -> float64 array (count,), in nats; above 0 where the property is likelier
+        than not.
+
+    Raises:
+        ValueError: as `extract`.
+        KeyError: for an attribute that the encoder doesn't read.
+    """
+    logits = _encode(images, batch_size)
+    found = {}
+    for name, (attribute, codes) in contrasts.items():
+        values = logits[attribute].astype(np.float64)
+        chosen = np.isin(np.arange(values.shape[1]), codes)
+        found[name] = special.logsumexp(values[:, chosen], axis=1)
+        found[name] -= special.logsumexp(values[:, ~chosen], axis=1)
+    return found
 
 
 def _encode(images, batch_size):

@@ -33,6 +33,9 @@ ARROWS = {
     "convolution": set(),
     "diffaugment": set(),
     "steps": {"losses", "diffaugment"},
+    "latent_space": set(),
+    "steering": {"features", "latent_space", "datasets", "shipped"},
+    "studio": {"latent_space"},
     "augment": set(),
     "classify": {"augment", "steps"},
     "progress": {"checkpoints"},
@@ -64,6 +67,8 @@ ARROWS = {
         "microscope",
         "adversarial",
         "health",
+        "studio",
+        "latent_space",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},

@@ -72,14 +72,11 @@ def test_the_exercises_of_the_first_notebooks_are_there():
     faces = {"discriminator_loss_from_logits", "generator_activation", "label_shapes"}
     faces |= {"transposed_sizes", "ema_update"}
     inside = {"grad_cam_weights", "fgsm_step"}
-<<<<<<< HEAD
     measuring = {"frechet_of_gaussians", "unbiased_kernel_distance"}
     found = {name for name in NAMES if checks.exercise(name).notebook == "07_measuring_faces"}
     assert found == measuring
-=======
     stable = {"gradient_penalty", "diagnose_runs"}
     assert {name for name in NAMES if checks.exercise(name).notebook == "08_stable_faces"} == stable
->>>>>>> h08
     assert {name for name in NAMES if checks.exercise(name).notebook == "05_inside_a_cnn"} == inside
     assert {name for name in NAMES if checks.exercise(name).notebook == "00_start_here"} == first
     assert {name for name in NAMES if checks.exercise(name).notebook == "01_gan_game"} == game

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
-from course_lib import features, metrics
+from course_lib import features, metrics, shipped
 from course_lib.datasets import avatars, images
 
 
@@ -99,3 +100,21 @@ def test_the_distance_notices_missing_variety(faces, face_features):
 def test_other_shapes_and_ranges_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         features.extract(wrong)
+
+
+def test_log_odds_are_those_of_the_softmax(faces):
+    logits = shipped.load("avatar_encoder")(faces[:4], training=False)
+    contrasts = {"glasses": ("glasses", [1, 2, 3]), "right": ("pose", [2])}
+    found = features.log_odds(faces[:4], contrasts)
+    assert list(found) == ["glasses", "right"]
+    for name, (attribute, codes) in contrasts.items():
+        shares = special.softmax(np.asarray(logits[attribute], np.float64), axis=1)
+        share = shares[:, codes].sum(axis=1)
+        assert found[name].shape == (4,)
+        np.testing.assert_allclose(special.expit(found[name]), share, atol=1e-6)
+
+
+def test_log_odds_are_above_0_where_the_property_is_there(faces):
+    found = features.log_odds(faces, {"glasses": ("glasses", [1, 2, 3])})["glasses"]
+    truth = avatars.sample_attributes(300, seed=99)["glasses"] > 0
+    assert np.mean((found > 0) == truth) > 0.95
