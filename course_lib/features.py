@@ -67,6 +67,30 @@ def predict_attributes(images, *, batch_size=256):
     return {name: values.argmax(axis=1) for name, values in logits.items() if name != "features"}
 
 
+def read_attributes(vectors):
+    """Return what `predict_attributes` reads, from feature vectors that are there already.
+
+    Args:
+        vectors: float array (count, 256), from `extract`.
+
+    Returns:
+        dict of attribute name -> int64 array (count,), as `predict_attributes`.
+
+    Raises:
+        ValueError: on another shape.
+    """
+    vectors, encoder = np.asarray(vectors), shipped.load("avatar_encoder")
+    width = encoder.get_layer("features").output.shape[-1]
+    if vectors.ndim != 2 or vectors.shape[1] != width:
+        raise ValueError(f"expected features of shape (count, {width}), got {vectors.shape}.")
+    heads = {
+        name: encoder.get_layer(name).get_weights() for name in encoder.output if name != "features"
+    }
+    return {
+        name: (vectors @ kernel + bias).argmax(axis=1) for name, (kernel, bias) in heads.items()
+    }
+
+
 def log_odds(images, contrasts, *, batch_size=256):
     r"""Return how sure the avatar encoder is of properties: $\ln p/(1 - p)$, without a ceiling.
 
@@ -92,30 +116,6 @@ def log_odds(images, contrasts, *, batch_size=256):
         found[name] = special.logsumexp(values[:, chosen], axis=1)
         found[name] -= special.logsumexp(values[:, ~chosen], axis=1)
     return found
-
-
-def read_attributes(vectors):
-    """Return what `predict_attributes` reads, from feature vectors that are there already.
-
-    Args:
-        vectors: float array (count, 256), from `extract`.
-
-    Returns:
-        dict of attribute name -> int64 array (count,), as `predict_attributes`.
-
-    Raises:
-        ValueError: on another shape.
-    """
-    vectors, encoder = np.asarray(vectors), shipped.load("avatar_encoder")
-    width = encoder.get_layer("features").output.shape[-1]
-    if vectors.ndim != 2 or vectors.shape[1] != width:
-        raise ValueError(f"expected features of shape (count, {width}), got {vectors.shape}.")
-    heads = {
-        name: encoder.get_layer(name).get_weights() for name in encoder.output if name != "features"
-    }
-    return {
-        name: (vectors @ kernel + bias).argmax(axis=1) for name, (kernel, bias) in heads.items()
-    }
 
 
 def _encode(images, batch_size):

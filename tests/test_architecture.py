@@ -66,9 +66,9 @@ ARROWS = {
         "classify",
         "microscope",
         "adversarial",
+        "health",
         "studio",
         "latent_space",
-        "health",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},
