@@ -8,6 +8,7 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import ticker
 
 # Okabe and Ito's palette: distinguishable with every common form of colour blindness.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -139,6 +140,88 @@ def bars(values, *, ylabel, title=None, errors=None):
     return figure
 
 
+def heat_table(texts, shades, *, rows, columns, title=None):
+    """Draw a table whose cells are as dark as a number behind them is large.
+
+    Args:
+        texts: what stands in the cells, sequences of strings (rows, columns).
+        shades: float array (rows, columns) in [0, 1]: 0 is white, 1 the darkest blue.
+        rows, columns: their names.
+        title: text above; it has to say what the shade means.
+
+    Returns:
+        matplotlib.figure.Figure.
+
+    Raises:
+        ValueError: if texts, shades and names differ in size, or a shade is outside [0, 1].
+    """
+    shades, texts = np.asarray(shades, "float64"), np.asarray(texts)
+    if not (shades.shape == texts.shape == (len(rows), len(columns))):
+        raise ValueError(
+            f"texts and shades must have shape ({len(rows)}, {len(columns)}), as the names, "
+            f"got {texts.shape} and {shades.shape}."
+        )
+    if not (shades.min() >= 0 and shades.max() <= 1):  # written so that NaN fails as well
+        raise ValueError(f"shades must be in [0, 1], got {shades.min():.4g} to {shades.max():.4g}.")
+    size = (1.25 * len(columns) + 2.0, 0.42 * len(rows) + 0.9)
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
+    axis.imshow(shades, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), text in np.ndenumerate(texts):
+        color = "white" if shades[row, column] > 0.6 else "black"
+        axis.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
+    axis.set_xticks(range(len(columns)), columns, fontsize=9)
+    axis.set_yticks(range(len(rows)), rows, fontsize=9)
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def seed_points(arms, *, xlabel, title=None, notes=None, guides=None, log=False):
+    """Draw one row per arm: each seed as a small point, their mean and standard deviation.
+
+    Args:
+        arms: dict of label -> numbers, one per seed, from the top; NaN is a seed without a result.
+        xlabel: what the numbers are, with the unit.
+        title: what the rows show.
+        notes: dict of label -> short text at the right end of its row.
+        guides: dict of label -> x value for dotted vertical lines, for example a floor.
+        log: whether the x axis is logarithmic; numbers of at most 0 are then not seen.
+
+    Returns:
+        matplotlib.figure.Figure; the mean of the seeds that have a result is written at its point.
+    """
+    figure, axis = plt.subplots(figsize=(8.0, 0.9 + 0.3 * len(arms)), layout="constrained")
+    rows = np.arange(len(arms))
+    for row, (label, values) in zip(rows, arms.items(), strict=True):
+        values = np.asarray(values, float)
+        found = values[np.isfinite(values)]
+        axis.plot(found, np.full(len(found), row), "o", color=COLORS[5], markersize=5)
+        if len(found):
+            spread = found.std(ddof=1) if len(found) > 1 else 0.0
+            axis.errorbar(found.mean(), row, xerr=spread, fmt="|", color=COLORS[0], markersize=11,
+                          capsize=3)  # fmt: skip
+            axis.annotate(f"{found.mean():.3g}", (found.mean(), row), xytext=(0, 5), fontsize=7,
+                          textcoords="offset points", ha="center")  # fmt: skip
+        note = (notes or {}).get(label, "")
+        axis.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center",
+                      fontsize=8)  # fmt: skip
+    for label, value in (guides or {}).items():
+        axis.axvline(value, color="0.5", linestyle=":", linewidth=1)
+        axis.annotate(label, (value, 1.0), xycoords=("data", "axes fraction"), fontsize=8,
+                      ha="center", va="bottom", color="0.35")  # fmt: skip
+    axis.set(xlabel=xlabel, yticks=rows, ylim=(len(arms) - 0.4, -0.7))
+    axis.set_yticklabels(list(arms), fontsize=9)
+    if log:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")  # 0.2, not 2 x 10^-1
+        axis.xaxis.set_minor_formatter("")
+    axis.set_title(title, fontsize=10, pad=16 if guides else None)
+    axis.grid(axis="y", color="0.92")
+    return figure
+
+
 def picture_matrix(matrix, names, pictures, *, title=None):
     """Draw a confusion matrix: the count in each cell, and one of the pictures counted there.
 
@@ -172,6 +255,28 @@ def picture_matrix(matrix, names, pictures, *, title=None):
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
+
+
+def montage(images, columns, *, gap=1):
+    """Return images side by side in one array: quicker to draw than an axis for each.
+
+    Args:
+        images: array (count, height, width, 3), uint8 or float in [0, 1], as `imshow` takes them.
+        columns: images per row; the last row may be shorter.
+        gap: white pixels between two images.
+
+    Returns:
+        Array of the same dtype, (rows * (height + gap) - gap, columns * (width + gap) - gap, 3).
+    """
+    count, height, width, channels = images.shape
+    rows = math.ceil(count / columns)
+    white = 255 if images.dtype == np.uint8 else 1
+    shape = rows * (height + gap) - gap, columns * (width + gap) - gap, channels
+    sheet = np.full(shape, white, images.dtype)
+    for index, picture in enumerate(images):
+        top, left = np.multiply(divmod(index, columns), (height + gap, width + gap))
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
 
 
 def to_display(images):
