@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_lib import features, metrics
+from course_lib import features, metrics, shipped
 from course_lib.datasets import avatars, images
 
 
@@ -35,6 +35,14 @@ def test_attributes_are_read_from_features_as_from_the_images(faces, face_featur
         np.testing.assert_array_equal(from_features[name], codes)
     truth = avatars.make(300, size=64, seed=99)[1]
     assert (from_features["glasses"] == truth["glasses"]).mean() > 0.99
+
+
+def test_the_heads_of_the_encoder_read_faint_features_alike(face_features):
+    faint = 0.02 * face_features[:50]  # here the biases decide
+    encoder = shipped.load("avatar_encoder")
+    for name, codes in features.read_attributes(faint).items():
+        logits = np.asarray(encoder.get_layer(name)(faint))
+        np.testing.assert_array_equal(codes, logits.argmax(axis=1))
 
 
 def test_attributes_of_something_else_than_features_are_refused():
