@@ -38,6 +38,14 @@ def test_attributes_are_read_from_features_as_from_the_images(faces, face_featur
     assert (from_features["glasses"] == truth["glasses"]).mean() > 0.99
 
 
+def test_the_heads_of_the_encoder_read_faint_features_alike():
+    faint = np.zeros((1, 256), "float32")  # here the biases decide
+    encoder = shipped.load("avatar_encoder")
+    for name, codes in features.read_attributes(faint).items():
+        logits = np.asarray(encoder.get_layer(name)(faint))
+        np.testing.assert_array_equal(codes, logits.argmax(axis=1))
+
+
 def test_attributes_of_something_else_than_features_are_refused():
     with pytest.raises(ValueError, match=r"shape \(count, 256\), got \(3, 255\)"):
         features.read_attributes(np.zeros((3, 255)))
