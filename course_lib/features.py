@@ -8,6 +8,7 @@ ones: those use the Inception network of the original FID, and only there is tha
 
 import keras
 import numpy as np
+from scipy import special
 
 from course_lib import shipped
 
@@ -64,6 +65,57 @@ def predict_attributes(images, *, batch_size=256):
     """
     logits = _encode(images, batch_size)
     return {name: values.argmax(axis=1) for name, values in logits.items() if name != "features"}
+
+
+def read_attributes(vectors):
+    """Return what `predict_attributes` reads, from feature vectors that are there already.
+
+    Args:
+        vectors: float array (count, 256), from `extract`.
+
+    Returns:
+        dict of attribute name -> int64 array (count,), as `predict_attributes`.
+
+    Raises:
+        ValueError: on another shape.
+    """
+    vectors, encoder = np.asarray(vectors), shipped.load("avatar_encoder")
+    width = encoder.get_layer("features").output.shape[-1]
+    if vectors.ndim != 2 or vectors.shape[1] != width:
+        raise ValueError(f"expected features of shape (count, {width}), got {vectors.shape}.")
+    heads = {
+        name: encoder.get_layer(name).get_weights() for name in encoder.output if name != "features"
+    }
+    return {
+        name: (vectors @ kernel + bias).argmax(axis=1) for name, (kernel, bias) in heads.items()
+    }
+
+
+def log_odds(images, contrasts, *, batch_size=256):
+    r"""Return how sure the avatar encoder is of properties: $\ln p/(1 - p)$, without a ceiling.
+
+    Args:
+        images: as in `extract`.
+        contrasts: dict of name -> (attribute, codes): the property is that the attribute has one
+            of these values; some others must be left.
+        batch_size: images per pass.
+
+    Returns:
+        dict of name -> float64 array (count,), in nats; above 0 where the property is likelier
+        than not.
+
+    Raises:
+        ValueError: as `extract`.
+        KeyError: for an attribute that the encoder doesn't read.
+    """
+    logits = _encode(images, batch_size)
+    found = {}
+    for name, (attribute, codes) in contrasts.items():
+        values = logits[attribute].astype(np.float64)
+        chosen = np.isin(np.arange(values.shape[1]), codes)
+        found[name] = special.logsumexp(values[:, chosen], axis=1)
+        found[name] -= special.logsumexp(values[:, ~chosen], axis=1)
+    return found
 
 
 def _encode(images, batch_size):

@@ -336,10 +336,71 @@ def gradient_penalty(critic, real_images, fake_images, seed):
     squared_norms = _squared_gradient_norms(
         critic, fake_images + epsilon * (real_images - fake_images)
     )
+    return ops.mean(ops.square(_root(squared_norms) - 1))
+
+
+def _root(squared_norms):
+    """Return the root, with a derivative of 0 at 0."""
     positive = squared_norms > 0
     # Both branches of `where` are differentiated: kept from 0, the root gives no 0 * inf.
-    norms = ops.where(positive, ops.sqrt(ops.where(positive, squared_norms, 1.0)), 0.0)
-    return ops.mean(ops.square(norms - 1))
+    return ops.where(positive, ops.sqrt(ops.where(positive, squared_norms, 1.0)), 0.0)
+
+
+def path_lengths(synthesis, styles, seed):
+    r"""Return how far an image moves for a small step of its style, one number per style.
+
+    $$\lVert J_w^T y\rVert_2,\quad J_w = \partial g(w) / \partial w,\
+      y \sim \mathcal N(0, I) / \sqrt{\text{height} \cdot \text{width}}$$
+
+    with one y per image: a random direction in pixel space costs one gradient, where the whole
+    Jacobian would cost one for each pixel. With a style per layer it is the root of the mean over
+    the layers of the squared lengths.
+
+    Args:
+        synthesis: callable, styles -> images (batch, height, width, channels).
+        styles: float tensor (batch, style_dim) or (batch, num_layers, style_dim).
+        seed: int or `keras.random.SeedGenerator`, for y.
+
+    Returns:
+        float32 (batch,), at least 0, or float64 where the synthesis answers a float64 gradient.
+
+    Raises:
+        ValueError: if the images don't depend on the styles.
+
+    Source: Karras et al. 2020, section 3.2 and eq. 4, https://arxiv.org/abs/1912.04958.
+    """
+    styles = ops.convert_to_tensor(styles)
+    with tf.GradientTape() as tape:
+        tape.watch(styles)
+        images = synthesis(styles)
+        shape = ops.shape(images)
+        noise = random.normal(shape, dtype=images.dtype, seed=seed)
+        pixels = ops.cast(shape[1] * shape[2], images.dtype)
+        products = ops.sum(images * noise) / ops.sqrt(pixels)
+    gradients = tape.gradient(products, styles)
+    if gradients is None:
+        raise ValueError(
+            f"The synthesis' images have no gradient with respect to its {tuple(styles.shape)} "
+            "styles: it ignores them, or an operation in it is not differentiable."
+        )
+    (gradients,) = _widen(gradients)
+    squares = ops.sum(ops.square(gradients), axis=-1)
+    return _root(ops.mean(squares, axis=tuple(range(1, len(squares.shape)))))
+
+
+def path_length_penalty(synthesis, styles, seed, mean):
+    r"""Return $\mathbb E[(\lVert J_w^T y\rVert_2 - a)^2]$, which wants equal steps everywhere.
+
+    Args:
+        synthesis, styles, seed: as in `path_lengths`.
+        mean: the length a that is wanted; in training the moving average of the mean lengths.
+
+    Returns:
+        Scalar, at least 0, without its weight (2 in StyleGAN2).
+
+    Raises and source as `path_lengths`.
+    """
+    return ops.mean(ops.square(path_lengths(synthesis, styles, seed) - mean))
 
 
 __all__ = [
@@ -353,6 +414,8 @@ __all__ = [
     "minimax_generator_loss",
     "nonsaturating_discriminator_loss",
     "nonsaturating_generator_loss",
+    "path_length_penalty",
+    "path_lengths",
     "r1_penalty",
     "r2_penalty",
     "relativistic_discriminator_loss",

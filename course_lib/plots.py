@@ -140,6 +140,43 @@ def bars(values, *, ylabel, title=None, errors=None):
     return figure
 
 
+def heat_table(texts, shades, *, rows, columns, title=None):
+    """Draw a table whose cells are as dark as a number behind them is large.
+
+    Args:
+        texts: what stands in the cells, sequences of strings (rows, columns).
+        shades: float array (rows, columns) in [0, 1]: 0 is white, 1 the darkest blue.
+        rows, columns: their names.
+        title: text above; it has to say what the shade means.
+
+    Returns:
+        matplotlib.figure.Figure.
+
+    Raises:
+        ValueError: if texts, shades and names differ in size, or a shade is outside [0, 1].
+    """
+    shades, texts = np.asarray(shades, "float64"), np.asarray(texts)
+    if not (shades.shape == texts.shape == (len(rows), len(columns))):
+        raise ValueError(
+            f"texts and shades must have shape ({len(rows)}, {len(columns)}), as the names, "
+            f"got {texts.shape} and {shades.shape}."
+        )
+    if not (shades.min() >= 0 and shades.max() <= 1):  # written so that NaN fails as well
+        raise ValueError(f"shades must be in [0, 1], got {shades.min():.4g} to {shades.max():.4g}.")
+    size = (1.25 * len(columns) + 2.0, 0.42 * len(rows) + 0.9)
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
+    axis.imshow(shades, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), text in np.ndenumerate(texts):
+        color = "white" if shades[row, column] > 0.6 else "black"
+        axis.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
+    axis.set_xticks(range(len(columns)), columns, fontsize=9)
+    axis.set_yticks(range(len(rows)), rows, fontsize=9)
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def seed_points(arms, *, xlabel, title=None, notes=None, guides=None, log=False):
     """Draw one row per arm: each seed as a small point, their mean and standard deviation.
 

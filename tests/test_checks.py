@@ -14,18 +14,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import spatial
+from scipy import linalg, spatial
 
 from course_lib import checks, convolution, losses, theory
 from course_lib.checks import (
     convolution_size,
     engine,
+    frechet_of_gaussians,
     js_divergence,
     pooling_gradient,
     softmax_cross_entropy_gradient,
     spectral_radius_of_dirac_step,
     strided_convolution,
     transposed_sizes,
+    unbiased_kernel_distance,
 )
 
 NAMES = checks.names()
@@ -70,6 +72,9 @@ def test_the_exercises_of_the_first_notebooks_are_there():
     faces = {"discriminator_loss_from_logits", "generator_activation", "label_shapes"}
     faces |= {"transposed_sizes", "ema_update"}
     inside = {"grad_cam_weights", "fgsm_step"}
+    measuring = {"frechet_of_gaussians", "unbiased_kernel_distance"}
+    found = {name for name in NAMES if checks.exercise(name).notebook == "07_measuring_faces"}
+    assert found == measuring
     stable = {"gradient_penalty", "diagnose_runs"}
     assert {name for name in NAMES if checks.exercise(name).notebook == "08_stable_faces"} == stable
     assert {name for name in NAMES if checks.exercise(name).notebook == "05_inside_a_cnn"} == inside
@@ -193,6 +198,32 @@ def test_the_explained_floor_of_a_double_sigmoid_is_right():
     best = np.logaddexp(0, -1.0) + np.logaddexp(0, 0.0)  # sigmoid(+inf) = 1, sigmoid(-inf) = 0
     text = checks.exercise("discriminator_loss_from_logits").explanation
     assert f"{best:.3f}" == "1.006" and "1.006" in text
+
+
+@pytest.mark.parametrize("question, mean_a, a, mean_b, b", frechet_of_gaussians.CASES[:3])
+def test_the_right_frechet_distance_is_that_of_scipys_root(question, mean_a, a, mean_b, b):
+    gap = np.subtract(mean_a, mean_b)
+    root = linalg.sqrtm(np.array(a) @ np.array(b)).real
+    expected = gap @ gap + np.trace(np.add(a, b) - 2 * root)
+    found = frechet_of_gaussians.right(*map(np.array, (mean_a, a, mean_b, b)))
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_right_frechet_distance_of_flat_distributions_is_both_traces():
+    arguments = [np.array(argument) for argument in frechet_of_gaussians.CASES[3][1:]]
+    assert arguments[1] @ arguments[3] == pytest.approx(np.zeros((2, 2)))  # nothing in common
+    assert frechet_of_gaussians.right(*arguments) == pytest.approx(5 + 5)
+
+
+@pytest.mark.parametrize("question, a, b", unbiased_kernel_distance.CASES)
+def test_the_right_kernel_distance_is_a_loop_over_pairs(question, a, b):
+    def mean(x, y, different):
+        pairs = [(i, j) for i in range(len(x)) for j in range(len(y)) if not different or i != j]
+        return np.mean([(np.dot(x[i], y[j]) / 2 + 1) ** 3 for i, j in pairs])
+
+    expected = mean(a, a, True) + mean(b, b, True) - 2 * mean(a, b, False)
+    assert unbiased_kernel_distance.right(a, b) == pytest.approx(expected)
+    assert (expected > 0) == (a is unbiased_kernel_distance.A)  # one of them is below 0
 
 
 def test_the_right_divergence_is_the_square_of_scipys_distance():

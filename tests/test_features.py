@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
-from course_lib import features, metrics
+from course_lib import features, metrics, shipped
 from course_lib.datasets import avatars, images
 
 
@@ -25,6 +26,23 @@ def test_features_are_finite_float32_and_not_negative(face_features):
 def test_features_do_not_depend_on_the_batch(faces, face_features):
     few = features.extract(faces[:7], batch_size=3)
     np.testing.assert_allclose(few, face_features[:7], rtol=1e-4, atol=1e-5)
+
+
+def test_attributes_are_read_from_features_as_from_the_images(faces, face_features):
+    from_images = features.predict_attributes(faces)
+    from_features = features.read_attributes(face_features)
+    assert list(from_features) == list(from_images) == list(avatars.ATTRIBUTES)
+    for name, codes in from_images.items():
+        np.testing.assert_array_equal(from_features[name], codes)
+    truth = avatars.make(300, size=64, seed=99)[1]
+    assert (from_features["glasses"] == truth["glasses"]).mean() > 0.99
+
+
+def test_attributes_of_something_else_than_features_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(count, 256\), got \(3, 255\)"):
+        features.read_attributes(np.zeros((3, 255)))
+    with pytest.raises(ValueError, match=r"got \(256,\)"):
+        features.read_attributes(np.zeros(256))
 
 
 def test_shrinking_averages_and_keeps_the_mean(faces):
@@ -82,3 +100,21 @@ def test_the_distance_notices_missing_variety(faces, face_features):
 def test_other_shapes_and_ranges_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         features.extract(wrong)
+
+
+def test_log_odds_are_those_of_the_softmax(faces):
+    logits = shipped.load("avatar_encoder")(faces[:4], training=False)
+    contrasts = {"glasses": ("glasses", [1, 2, 3]), "right": ("pose", [2])}
+    found = features.log_odds(faces[:4], contrasts)
+    assert list(found) == ["glasses", "right"]
+    for name, (attribute, codes) in contrasts.items():
+        shares = special.softmax(np.asarray(logits[attribute], np.float64), axis=1)
+        share = shares[:, codes].sum(axis=1)
+        assert found[name].shape == (4,)
+        np.testing.assert_allclose(special.expit(found[name]), share, atol=1e-6)
+
+
+def test_log_odds_are_above_0_where_the_property_is_there(faces):
+    found = features.log_odds(faces, {"glasses": ("glasses", [1, 2, 3])})["glasses"]
+    truth = avatars.sample_attributes(300, seed=99)["glasses"] > 0
+    assert np.mean((found > 0) == truth) > 0.95

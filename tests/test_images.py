@@ -454,3 +454,44 @@ def test_save_images_numbers_the_files_and_writes_nothing_of_a_wrong_range(tmp_p
     with pytest.raises(ValueError, match=r"count, height.*\(8, 8, 3\)"):
         images.save_images(tmp_path, batch[0])
     assert not (tmp_path / "other").exists()
+
+
+# Films --------------------------------------------------------------------------------------------
+
+
+def test_a_film_has_its_pictures_their_time_and_their_size(tmp_path):
+    pixels = np.zeros((3, 4, 6, 3), np.uint8)
+    pixels[0, ..., 0] = pixels[1, ..., 1] = pixels[2, ..., 2] = 255
+    path = images.save_gif(tmp_path / "a" / "film.gif", pixels, seconds=0.25, scale=2)
+    with Image.open(path) as film:
+        assert film.n_frames == 3 and film.size == (12, 8)
+        assert film.info["duration"] == 250 and film.info["loop"] == 0
+        for index in range(3):
+            film.seek(index)
+            frame = np.asarray(film.convert("RGB"))
+            np.testing.assert_array_equal(frame, np.broadcast_to(pixels[index, 0, 0], frame.shape))
+
+
+def test_a_film_of_grey_float_pictures_can_be_saved(tmp_path):
+    path = images.save_gif(tmp_path / "film.gif", np.linspace(-1, 1, 2)[:, None, None, None]
+                           * np.ones((1, 4, 4, 1)))  # fmt: skip
+    with Image.open(path) as film:
+        assert np.asarray(film.convert("RGB")).max() == 0
+        film.seek(1)
+        assert np.asarray(film.convert("RGB")).min() == 255
+
+
+@pytest.mark.parametrize(
+    "name, shape, settings, message",
+    [
+        ("film.png", (1, 2, 2, 3), {}, "end the name in .gif"),
+        ("film.gif", (2, 2, 3), {}, r"needs \(count, height, width, 1 or 3\). Received: \(2, 2, 3"),
+        ("film.gif", (0, 2, 2, 3), {}, "Received: \\(0, 2, 2, 3"),
+        ("film.gif", (1, 2, 2, 3), {"seconds": 0.0}, "seconds=0.0, scale=1"),
+        ("film.gif", (1, 2, 2, 3), {"scale": 0}, "seconds=0.1, scale=0"),
+    ],
+)
+def test_a_film_that_cannot_be_saved_is_refused(tmp_path, name, shape, settings, message):
+    with pytest.raises(ValueError, match=message):
+        images.save_gif(tmp_path / name, np.zeros(shape, np.uint8), **settings)
+    assert not list(tmp_path.iterdir())

@@ -423,3 +423,90 @@ def test_gradient_penalty_refuses_unequal_image_shapes():
         losses.gradient_penalty(
             lambda x, training: x[:, 0], images64(4, (2,), 1), images64(3, (2,), 2), 0
         )
+
+
+# Path lengths -------------------------------------------------------------------------------------
+
+
+def linear_synthesis(matrix, size):
+    """Images (batch, *size) whose pixels are the style times a matrix (style_dim, pixels)."""
+    return lambda styles: tf.reshape(tf.matmul(styles, matrix), (-1, *size))
+
+
+def test_path_lengths_of_a_linear_synthesis_are_those_of_its_jacobian():
+    size, matrix = (3, 2, 2), images64(1, (4, 12), 0)[0]
+    styles = images64(5, (4,), 1)
+    noise = np.asarray(keras.random.normal((5, *size), dtype="float64", seed=7))
+    noise = noise.reshape(5, 12) / np.sqrt(3 * 2)
+    expected = [np.linalg.norm(matrix @ y) for y in noise]
+    found = losses.path_lengths(linear_synthesis(matrix, size), styles, 7)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    penalty = losses.path_length_penalty(linear_synthesis(matrix, size), styles, 7, 0.5)
+    assert float(penalty) == pytest.approx(((np.array(expected) - 0.5) ** 2).mean())
+
+
+def test_path_lengths_average_their_squares_over_the_layers():
+    weights = images64(1, (3, 4, 12), 0)[0]  # one matrix per layer
+
+    def synthesis(styles):
+        return tf.reshape(tf.einsum("bld,ldp->bp", styles, weights), (-1, 3, 2, 2))
+
+    noise = np.asarray(keras.random.normal((2, 3, 2, 2), dtype="float64", seed=7)).reshape(2, 12)
+    squares = [[np.sum((w @ y) ** 2) / 6 for w in weights] for y in noise]
+    found = losses.path_lengths(synthesis, images64(2, (3, 4), 1), 7)
+    np.testing.assert_allclose(found, np.sqrt(np.mean(squares, axis=1)), rtol=1e-10)
+
+
+def test_path_lengths_of_a_curved_synthesis_match_finite_differences():
+    matrix, styles = images64(1, (3, 12), 0)[0], images64(2, (3,), 1)
+    noise = np.asarray(keras.random.normal((2, 2, 2, 3), dtype="float64", seed=4)).reshape(2, 12)
+
+    def product(style, y):
+        return np.tanh(style @ matrix) @ y / 2
+
+    expected = [
+        np.linalg.norm([
+            (product(style + d, y) - product(style - d, y)) / 2e-6 for d in 1e-6 * np.eye(3)
+        ])
+        for style, y in zip(styles, noise, strict=True)
+    ]  # fmt: skip
+    found = losses.path_lengths(
+        lambda w: tf.reshape(tf.tanh(tf.matmul(w, matrix)), (-1, 2, 2, 3)), styles, 4
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def test_the_path_length_penalty_is_differentiable_in_the_weights():
+    matrix = tf.Variable(images64(1, (3, 12), 0)[0])
+    styles = images64(2, (3,), 1)
+
+    def penalty():
+        return losses.path_length_penalty(linear_synthesis(matrix, (2, 2, 3)), styles, 4, 1.5)
+
+    with tf.GradientTape() as tape:
+        value = penalty()
+    gradient = tape.gradient(value, matrix).numpy()
+    before = matrix.numpy()
+    for place in [(0, 0), (2, 7)]:
+        values = []
+        for step in (1e-6, -1e-6):
+            moved = before.copy()
+            moved[place] += step
+            matrix.assign(moved)
+            values.append(float(penalty()))
+        assert gradient[place] == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-5)
+
+
+def test_path_lengths_of_a_flat_synthesis_are_0_with_a_finite_gradient():
+    matrix = tf.Variable(np.zeros((3, 12)))
+    with tf.GradientTape() as tape:
+        value = losses.path_length_penalty(
+            linear_synthesis(matrix, (2, 2, 3)), images64(2, (3,), 1), 4, 1.5
+        )
+    assert float(value) == 1.5**2
+    assert np.isfinite(tape.gradient(value, matrix)).all()
+
+
+def test_path_lengths_refuse_a_synthesis_that_ignores_its_styles():
+    with pytest.raises(ValueError, match="ignores them"):
+        losses.path_lengths(lambda w: tf.ones((2, 4, 4, 3), tf.float64), images64(2, (3,), 1), 0)

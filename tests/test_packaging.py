@@ -58,7 +58,8 @@ def _imported(folder: Path) -> set[str]:
                 modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 modules.add(node.module.split(".")[0])
-    ours = {"course_lib", "browser", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    beside = [path.stem for part in ("tests", "recipes") for path in (ROOT / part).rglob("*.py")]
+    ours = {"course_lib", "tests", "browser", *beside}
     others = modules - set(sys.stdlib_module_names) - ours
     return {canonicalize_name(PACKAGES.get(name, name)) for name in others}
 

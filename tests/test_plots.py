@@ -98,6 +98,35 @@ def test_bars_carry_their_numbers_and_errors():
     assert axis.containers
 
 
+def test_a_heat_table_shows_each_text_at_its_place_on_its_shade():
+    texts = [["a", "b", "c"], ["d", "e", "f"]]
+    shades = np.array([[0.0, 0.5, 1.0], [0.2, 0.7, 0.1]])
+    figure = plots.heat_table(texts, shades, rows="xy", columns="uvw", title="shade: size")
+    (axis,) = figure.axes
+    np.testing.assert_array_equal(axis.images[0].get_array(), shades)
+    assert axis.images[0].get_clim() == (0, 1)
+    places = {text.get_text(): text.get_position() for text in axis.texts}
+    assert places == {"a": (0, 0), "b": (1, 0), "c": (2, 0), "d": (0, 1), "e": (1, 1), "f": (2, 1)}
+    colors = {text.get_text(): text.get_color() for text in axis.texts}
+    assert [colors[name] for name in "abce"] == ["black", "black", "white", "white"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["x", "y"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["u", "v", "w"]
+
+
+@pytest.mark.parametrize(
+    "texts, shades, message",
+    [
+        ([["a", "b"]], [[0.0]], r"shape \(1, 2\).*got \(1, 2\) and \(1, 1\)"),
+        ([["a"]], [[0.0]], r"shape \(1, 2\), as the names, got \(1, 1\)"),
+        ([["a", "b"]], [[0.0, 1.5]], "in \\[0, 1\\], got 0 to 1.5"),
+        ([["a", "b"]], [[np.nan, 0.5]], "in \\[0, 1\\], got nan"),
+    ],
+)
+def test_a_heat_table_refuses_other_sizes_and_shades(texts, shades, message):
+    with pytest.raises(ValueError, match=message):
+        plots.heat_table(texts, shades, rows="x", columns="uv")
+
+
 def test_each_row_has_its_seeds_mean_deviation_and_note():
     arms = {"a": [1.0, 2.0, 6.0], "b": [4.0, np.nan, 5.0], "c": [np.nan], "d": [7.0]}
     figure = plots.seed_points(

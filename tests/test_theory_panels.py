@@ -1,4 +1,4 @@
-"""The panels of notebook 01: moved as a browser moves them, judged by picture and numbers."""
+"""Panels of notebooks 01 and 07: moved as a browser moves them, judged by picture and numbers."""
 
 import html
 import io
@@ -16,15 +16,18 @@ from scipy import integrate, special, stats
 
 from course_lib import theory
 from course_lib.widgets.dirac_plane import DiracPlane
+from course_lib.widgets.frechet_plane import COUNTS, REPEATS, FrechetPlane
 from course_lib.widgets.loss_curves import LossCurves
 from course_lib.widgets.two_gaussians import TwoGaussians
 
-PANELS = [TwoGaussians, DiracPlane, LossCurves]
+PANELS = [TwoGaussians, DiracPlane, LossCurves, FrechetPlane]
 MOVES = [
     (TwoGaussians, "mean", -3.0), (TwoGaussians, "sigma", 1.5), (TwoGaussians, "slope", 2.0),
     (TwoGaussians, "offset", -2.0), (DiracPlane, "learning_rate", 1.0),
     (DiracPlane, "r1_gamma", 1.0), (DiracPlane, "alternating", True),
     (LossCurves, "family", "hinge"), (LossCurves, "logit", 3.0),
+    (FrechetPlane, "mean_x", 2.0), (FrechetPlane, "mean_y", -1.0), (FrechetPlane, "scale_1", 0.4),
+    (FrechetPlane, "scale_2", 1.5), (FrechetPlane, "angle", -50.0), (FrechetPlane, "count", 200),
 ]  # fmt: skip
 
 
@@ -233,3 +236,79 @@ def test_the_real_logit_moves_only_the_relativistic_curves():
     before = panel.image.value
     move(panel, "real_logit", 3.0)
     assert panel.image.value != before and "plays no part" not in panel.readout.value
+
+
+# The Fréchet plane --------------------------------------------------------------------------------
+
+LEANING = {"mean_x": 1.0, "mean_y": -2.0, "scale_1": 0.5, "scale_2": 1.2, "angle": 90.0}
+
+
+def test_the_frechet_plane_says_both_terms_and_what_few_samples_add():
+    panel = FrechetPlane(count=10)
+    for name, value in LEANING.items():
+        move(panel, name, value)
+    # Turned by 90 degrees the scales are those of the real cloud, 1.2 along x and 0.5 along y.
+    means, covariances, distance, sampled, spread, added = numbers(panel)
+    assert (means, covariances, distance) == (5.0, 0.0, 5.0)
+    assert added == pytest.approx(sampled - 5, abs=2e-4) and added > 0 and spread > 0
+    move(panel, "angle", 0.0)
+    assert numbers(panel)[1] == pytest.approx(2 * 0.7**2, abs=6e-5)
+
+
+def test_the_samples_of_the_frechet_plane_are_those_of_its_clouds():
+    """The sampled distance again, from points that are drawn, stretched and turned one by one."""
+    found = FrechetPlane.numbers(FrechetPlane(), LEANING | {"angle": 30.0, "count": 5})
+    turn = np.deg2rad(30)
+    axes = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    raw = [
+        np.random.default_rng(seed).standard_normal((REPEATS, max(COUNTS), 2)) for seed in (0, 1)
+    ]
+    distances = []
+    for real, generated in zip(*raw, strict=True):
+        a = real[:20] * (1.2, 0.5)
+        b = (generated[:20] * (0.5, 1.2)) @ axes.T + (1.0, -2.0)
+        first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+        determinant = np.sqrt(np.linalg.det(first) * np.linalg.det(second))
+        root = np.sqrt(np.trace(first @ second) + 2 * determinant)  # trace of a root in the plane
+        gap = a.mean(axis=0) - b.mean(axis=0)
+        distances.append(gap @ gap + np.trace(first + second) - 2 * root)
+    assert found["sampled"][COUNTS.index(20)] == pytest.approx(np.mean(distances), rel=1e-6)
+    assert found["spread"][COUNTS.index(20)] == pytest.approx(np.std(distances, ddof=1), rel=1e-6)
+
+
+def test_equal_clouds_are_seen_apart_by_few_samples_only():
+    found = FrechetPlane.numbers(
+        FrechetPlane(),
+        {"mean_x": 0, "mean_y": 0, "scale_1": 1.2, "scale_2": 0.5, "angle": 0, "count": 5},
+    )
+    assert found["distance"] == pytest.approx(0, abs=1e-9)
+    assert (np.diff(found["sampled"]) < 0).all()
+    # The means alone: the trace of both covariances over the count.
+    assert found["sampled"][0] > 2 * (1.2**2 + 0.5**2) / 5
+    assert found["sampled"][-1] < 0.01
+
+
+def test_the_frechet_plane_draws_clouds_ellipses_terms_and_the_chosen_count():
+    panel = FrechetPlane(**LEANING, count=50)
+    artists = panel._artists
+    assert len(artists["real"].get_xdata()) == len(artists["generated"].get_xdata()) == 50
+    x, y = artists["generated_ellipse"].get_data()
+    assert (x.max(), y.max()) == (pytest.approx(1 + 2.4, abs=2e-3), pytest.approx(-2 + 1, abs=2e-3))
+    x, y = artists["real_ellipse"].get_data()
+    assert (x.max(), y.max()) == (pytest.approx(2.4, abs=2e-3), pytest.approx(1, abs=2e-3))
+    assert artists["means"].get_ydata()[0] == pytest.approx(5)
+    assert artists["exact"].get_ydata() == pytest.approx([5, 5])
+    found = panel.numbers(panel.settings)
+    assert artists["point"].get_data() == ([50], [found["sampled"][COUNTS.index(50)]])
+    np.testing.assert_allclose(artists["sampled"].get_ydata(), found["sampled"])
+    move(panel, "angle", 0.0)
+    assert artists["covariances"].get_ydata()[0] == pytest.approx(2 * 0.7**2)
+
+
+@pytest.mark.parametrize("scale", [0.0, 2.0])
+@pytest.mark.parametrize("mean, angle", [(-3.0, -90.0), (3.0, 90.0), (0.0, 0.0)])
+def test_the_ends_of_the_sliders_of_the_frechet_plane_draw_finite_numbers(scale, mean, angle):
+    panel = FrechetPlane(mean_x=mean, mean_y=mean, scale_1=scale, scale_2=0.0, angle=angle, count=5)
+    for artist in panel._artists.values():
+        assert np.isfinite(artist.get_data()).all()
+    assert len(numbers(panel)) == 6 and np.isfinite(numbers(panel)).all()

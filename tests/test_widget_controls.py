@@ -14,10 +14,12 @@ A new panel needs one entry:
 
 import ast
 import dataclasses
+import functools
 import importlib
 import inspect
 import io
 import re
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,14 +35,16 @@ import test_run_gallery
 from PIL import Image
 
 from course_lib.laboratory import Settings
-from course_lib.networks import classifiers
+from course_lib.networks import classifiers, style_based
 from course_lib.widgets.attack_panel import AttackPanel
 from course_lib.widgets.canvas import DrawingCanvas
 from course_lib.widgets.dirac_plane import DiracPlane
 from course_lib.widgets.frames import FrameSlider
+from course_lib.widgets.frechet_plane import FrechetPlane
 from course_lib.widgets.gan_lab import CONTROLS, GanLab
 from course_lib.widgets.kernel_workbench import KernelWorkbench
 from course_lib.widgets.lab_picture import LAYERS
+from course_lib.widgets.latent_studio import LatentStudio
 from course_lib.widgets.loss_curves import LossCurves
 from course_lib.widgets.microscope_panel import Microscope
 from course_lib.widgets.occlusion_brush import OcclusionBrush
@@ -176,6 +180,84 @@ def _inside(test, **states):
     return moves | {"controls[picture]": picture, "upload": upload}
 
 
+# A generator small enough that a studio can be built for each control.
+STUDIO = {
+    "look": "test_a_control_changes_its_part_of_the_look_and_the_picture",
+    "other": "test_the_other_seed_counts_where_groups_are_swapped",
+    "locks": "test_locks_hold_their_direction_and_their_slider",
+    "undo": "test_undo_redo_and_reset_move_picture_and_controls",
+    "frames": "test_add_and_remove_change_the_key_frames",
+    "play": "test_play_shows_the_film_to_its_end_and_stops",
+    "upload": "test_an_upload_is_projected_shown_and_edited",
+    "each_layer": "test_each_layer_decides_how_much_a_projection_may_fit",
+    "save": "test_save_and_files_bring_a_session_back",
+    "name": "test_name_must_be_plain",
+    "still": "test_the_still_is_the_picture",
+    "strip": "test_the_strip_is_the_film_side_by_side",
+    "GIF": "test_the_gif_is_the_film",
+}
+STUDIO = {name: f"test_latent_studio.py::{test}" for name, test in STUDIO.items()}
+
+
+@functools.cache
+def _face_generator():
+    keras.utils.set_random_seed(0)
+    return style_based.generator(8, (16, 16, 3), filters=(8, 6, 4), style_dim=6)
+
+
+def _studio():
+    attributes = {"glasses": np.eye(6)[1], "beard": np.eye(6)[2]}
+    return LatentStudio(_face_generator(), attributes, steps=3, folder=tempfile.mkdtemp())
+
+
+def _two_frames(panel):
+    for value in (0.2, 0.4):
+        panel.x.value = value
+        panel.buttons["add"].click()
+
+
+def _studio_moves():
+    def then(name, test, state=CLICK, before=lambda panel: None):
+        return {name: Move(state, STUDIO[test], before)}
+
+    def moved(panel):
+        panel.psi.value = 1.0
+
+    def undone(panel):
+        moved(panel)
+        panel.buttons["undo"].click()
+
+    states = {"x": {"value": 0.5}, "y": {"value": 0.5}, "pad": {"position": [0.5, 0.5]}}
+    states |= {"psi": {"value": 1.0}}
+    states |= {f"seeds[{index}]": {"value": 20} for index in range(4)}
+    states |= {f"groups[{name}]": {"value": True} for name in ("coarse", "middle", "fine")}
+    names = ("component 1", "component 2", "component 3", "glasses", "beard")
+    states |= {f"amounts[{name}]": {"value": 1.0} for name in names}
+    moves = {name: Move(state, STUDIO["look"]) for name, state in states.items()}
+    for name in names:
+        moves |= then(f"locks[{name}]", "locks", {"value": True})
+    mixed = {"value": 30}, lambda panel: setattr(panel.groups["fine"], "value", True)
+    return (
+        moves
+        | then("other", "other", *mixed)
+        | then("buttons[undo]", "undo", before=moved)
+        | then("buttons[redo]", "undo", before=undone)
+        | then("buttons[reset]", "undo", before=moved)
+        | then("buttons[add]", "frames")
+        | then("buttons[remove]", "frames", before=_two_frames)
+        | then("play", "play", {"value": True}, _two_frames)
+        | then("upload", "upload", _file())
+        | then("project", "upload", {"value": True}, lambda panel: panel.upload.set_state(_file()))
+        | then("each_layer", "each_layer", {"value": False})
+        | then("name", "name", {"value": "other"})
+        | then("buttons[save]", "save")
+        | then("files", "save", {"index": 1}, lambda panel: panel.buttons["save"].click())
+        | then("buttons[still]", "still")
+        | then("buttons[strip]", "strip", before=_two_frames)
+        | then("buttons[GIF]", "GIF", before=_two_frames)
+    )
+
+
 WORKBENCH = {
     "picture": "test_every_picture_can_be_chosen_and_is_in_range",
     "upload": "test_an_upload_is_shown_and_stays_in_the_list",
@@ -249,6 +331,7 @@ PANELS = {
     "KernelWorkbench": Panel(
         lambda: KernelWorkbench(np.eye(9), np.ones((5, 5)), position=(1, 1)), _workbench_moves()
     ),
+    "LatentStudio": Panel(_studio, _studio_moves()),
     "TwoGaussians": Panel(
         TwoGaussians,
         _theory(
@@ -258,6 +341,17 @@ PANELS = {
     "DiracPlane": Panel(
         DiracPlane,
         _theory(learning_rate={"value": 1.0}, r1_gamma={"value": 1.0}, alternating={"index": 1}),
+    ),
+    "FrechetPlane": Panel(
+        FrechetPlane,
+        _theory(
+            mean_x={"value": 2.0},
+            mean_y={"value": -1.0},
+            scale_1={"value": 0.4},
+            scale_2={"value": 1.5},
+            angle={"value": -50.0},
+            count={"index": 5},
+        ),
     ),
     "LossCurves": Panel(
         LossCurves,

@@ -421,3 +421,49 @@ def save_images(
         save_png(Path(folder) / f"{prefix}_{index:04d}.png", picture)
         for index, picture in enumerate(pixels)
     ]
+
+
+def save_gif(
+    path: str | os.PathLike, images: np.ndarray, *, seconds: float = 0.1, scale: int = 1
+) -> Path:
+    """Saves pictures as a film that repeats; an older file is replaced in one step or not at all.
+
+    GIF keeps 256 colours a picture and time in hundredths of a second.
+
+    Args:
+        path: Target ending in .gif; missing folders are made.
+        images: (count, height, width, 1 or 3), at least one; uint8, or float in [-1, 1].
+        seconds: How long each picture stays, from 0.02 to 10.
+        scale: How many pixels wide and high each pixel becomes.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If an argument isn't as described.
+    """
+    path, images = Path(path), np.asarray(images)
+    if path.suffix.lower() != ".gif":
+        raise ValueError(f"A film is saved as GIF: end the name in .gif. Received: {path}")
+    if images.ndim != 4 or len(images) == 0 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"save_gif needs (count, height, width, 1 or 3). Received: {images.shape}."
+        )
+    if not 0.02 <= seconds <= 10 or scale < 1:
+        raise ValueError(
+            "seconds must be from 0.02 to 10 and scale at least 1. "
+            f"Received: seconds={seconds}, scale={scale}."
+        )
+    pixels = images if images.dtype == np.uint8 else to_uint8(images)
+    pixels = np.repeat(np.repeat(pixels, scale, axis=1), scale, axis=2)
+    pixels = np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
+    first, *others = (Image.fromarray(np.ascontiguousarray(picture)) for picture in pixels)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        first.save(temporary, format="GIF", save_all=True, append_images=others, loop=0,
+                   duration=round(1000 * seconds))  # fmt: skip
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
