@@ -201,7 +201,7 @@ def seed_points(arms, *, xlabel, title=None, notes=None, guides=None, log=False)
             spread = found.std(ddof=1) if len(found) > 1 else 0.0
             axis.errorbar(found.mean(), row, xerr=spread, fmt="|", color=COLORS[0], markersize=11,
                           capsize=3)  # fmt: skip
-            axis.annotate(f"{found.mean():.3g}", (found.mean(), row), xytext=(0, 5), fontsize=7,
+            axis.annotate(f"{found.mean():.4g}", (found.mean(), row), xytext=(0, 5), fontsize=7,
                           textcoords="offset points", ha="center")  # fmt: skip
         note = (notes or {}).get(label, "")
         axis.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center",
