@@ -96,21 +96,20 @@ def draw_latents(seeds, latent_dim):
     return np.stack(drawn).astype("float32")
 
 
-def draw_styles(mapping, count, *, seed, batch_size=1000):
+def draw_styles(mapping, count, *, seed):
     """Return the styles of random latents.
 
     Args:
         mapping: Keras model, latents (batch, latent_dim) -> styles (batch, style_dim).
         count: how many, at least 1.
         seed: int, of the latents.
-        batch_size: latents per pass.
 
     Returns:
         float32 array (count, style_dim).
     """
     size = (count, mapping.input_shape[-1])
     latents = np.random.default_rng(seed).standard_normal(size).astype("float32")
-    return mapping.predict(latents, batch_size=batch_size, verbose=0).astype("float32")
+    return np.asarray(mapping(latents, training=False), "float32")
 
 
 def truncate(styles, mean, psi):

@@ -122,7 +122,7 @@ def test_drawn_latents_are_standard_normal():
 
 def test_drawn_styles_are_those_of_the_mapping(generator):
     mapping = generator.get_layer("mapping")
-    styles = latent_space.draw_styles(mapping, 7, seed=2, batch_size=3)
+    styles = latent_space.draw_styles(mapping, 7, seed=2)
     latents = np.random.default_rng(2).standard_normal((7, 8)).astype("float32")
     np.testing.assert_allclose(styles, mapping(latents), atol=1e-6)
     assert styles.dtype == np.float32
