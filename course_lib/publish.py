@@ -31,7 +31,7 @@ from course_lib import runtime
 FOLDER = runtime.ROOT / "notebooks"
 MOST_BYTES = 1_500_000
 MOST_SECONDS = {"smoke": 60, "class": 600}  # a GPU's time at full speed says nothing about others'
-LARGE_PICTURE = 100_000  # characters; larger ones are stored in 256 colours
+LARGE_PICTURE = 40_000  # characters; larger ones are stored in 256 colours
 MOST_WORDS = 120  # of a markdown cell
 MEDIAN_LINES, USUAL_LINES, MOST_LINES = 8, 25, 40  # of a code cell
 USUAL_SHARE = 0.9
