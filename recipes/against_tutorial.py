@@ -19,14 +19,14 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 from provenance import provenance
-from train_face_generator import FILTERS
+from train_face_generator import LATENT_DIM, arguments, grow
 
 from course_lib import features, metrics, runtime, steps
 from course_lib.datasets import catalog, pipeline
 from course_lib.networks import style_based
 
 PATH = runtime.DATA_DIR / "results" / "08_against_tutorial.json"
-BATCH_SIZE, LATENT_DIM, RATE = 32, 64, 5e-3
+BATCH_SIZE, RATE = 32, 5e-3
 TUTORIAL_BATCH, TUTORIAL_LATENT_DIM = 256, 100
 
 
@@ -109,17 +109,16 @@ class Ours:
         size = self.sizes.pop(0)
         self.ends = self.seconds * (self.SHARES[size] if self.sizes else 1.0)
         keras.config.set_dtype_policy(self.precision)
-        shape, filters = (size, size, 3), [w for s, w in FILTERS.items() if s <= size]
+        built = arguments(size)
         gan = steps.Gan.create(
-            style_based.generator(LATENT_DIM, shape, filters=filters),
-            style_based.discriminator(shape, filters=filters),
+            style_based.generator(**built),
+            style_based.discriminator(built["image_shape"], filters=built["filters"]),
             generator_optimizer=keras.optimizers.Adam(RATE, 0.0, 0.99),
             discriminator_optimizer=keras.optimizers.Adam(RATE, 0.0, 0.99),
             seed=self.seed,
         )
         if self.gan:
-            for name in ("generator", "discriminator", "ema_generator"):
-                style_based.grow(getattr(self.gan, name), getattr(gan, name))
+            grow(self.gan, gan)
         gamma = 0.5 * (size / 32) ** 2
         config = steps.GanStepConfig(
             latent_dim=LATENT_DIM, loss="relativistic", r1_gamma=gamma, r2_gamma=gamma,
