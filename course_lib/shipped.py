@@ -9,7 +9,7 @@ import functools
 import keras
 
 from course_lib import checkpoints
-from course_lib.networks import classifiers, dcgan, encoder, residual, style_based
+from course_lib.networks import classifiers, dcgan, encoder, residual, style_based, vgg
 from course_lib.runtime import CHECKPOINTS_DIR
 
 FOLDER = CHECKPOINTS_DIR
@@ -19,6 +19,7 @@ BUILDERS = {
     "dcgan.generator": dcgan.generator,
     "residual.generator": residual.generator,
     "style_based.generator": style_based.generator,
+    "vgg.vgg": vgg.vgg,
 }
 
 
