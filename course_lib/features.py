@@ -4,13 +4,19 @@ The course's own extractor is a small convolutional network trained to read ever
 of the avatars (recipes/train_avatar_encoder.py). It is shipped, so that sets of faces can be
 compared offline. Distances on it are this course's own numbers, not comparable with published
 ones: those use the Inception network of the original FID, and only there is that name right.
+
+For style transfer there are encoders that return every layer's feature maps (`style_encoder`).
 """
+
+import functools
 
 import keras
 import numpy as np
 from scipy import special
 
 from course_lib import shipped
+from course_lib.datasets import catalog
+from course_lib.networks import vgg
 
 IMAGE_SIZE = 64  # side of the images that the avatar encoder reads
 
@@ -139,3 +145,39 @@ def _encode(images, batch_size):
         outputs = shipped.load("avatar_encoder").predict_on_batch(batch)
         batches.append({name: values[: batch_size - filler] for name, values in outputs.items()})
     return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
+
+
+# Encoders for style ------------------------------------------------------------------------------
+
+STYLE_ENCODERS = ("own", "random", "vgg19")
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@functools.cache
+def style_encoder(kind="own", *, seed=0, precision="float32"):
+    """Return an encoder for `style`: pictures -> dict of layer name -> feature maps, frozen.
+
+    Each channel has a mean activation of about 1 over photographs, whatever the encoder.
+
+    Args:
+        kind: "own", which comes with the course (recipes/train_style_encoder.py); "random", the
+            same layers with random weights; "vgg19", VGG19 with its ImageNet weights (80 MB,
+            fetched once by `keras.applications`), halving by means.
+        seed: of the random weights.
+        precision: "float32", or "mixed_bfloat16": layers compute in bfloat16.
+
+    Returns:
+        keras.Model, as `networks.vgg.vgg` returns it: it reads [-1, 1] at any size.
+
+    Raises:
+        ValueError: on another kind or precision.
+        DataUnavailableError: if VGG19 can't be downloaded.
+    """
+    if kind not in STYLE_ENCODERS:
+        raise ValueError(f"kind must be one of {', '.join(STYLE_ENCODERS)}, got {kind!r}.")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
+    if precision != "float32":
+        exact = style_encoder(kind, seed=seed)
+        return keras.models.clone_model(exact)
+    ...

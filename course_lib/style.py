@@ -2,11 +2,14 @@ r"""Style and content of pictures, measured in the layers of a fixed encoder, an
 
 Content is what the features of a deep layer say; style is which features occur together, wherever
 that is (the Gram matrix), or only how large they are on average and how much they vary (AdaIN).
-Sources: Gatys et al. 2016, https://doi.org/10.1109/CVPR.2016.265; for regions and colour Gatys et
-al. 2017, https://arxiv.org/abs/1611.07865; Huang and Belongie 2017,
+Both losses are relative errors, without a unit: 0 is a perfect match, and 1 what an answer of
+zeros would get, so that layers, encoders and sizes of pictures can be compared.
+Sources: Gatys et al. 2016, https://doi.org/10.1109/CVPR.2016.265; for regions and coarse to fine
+Gatys et al. 2017, https://arxiv.org/abs/1611.07865; Huang and Belongie 2017,
 https://arxiv.org/abs/1703.06868.
 """
 
+import collections
 import dataclasses
 import functools
 import time
@@ -14,7 +17,6 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import optimize
 
 CONTENT_LAYERS = ("block4_conv1",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
@@ -65,13 +67,19 @@ def adain(content, style):
 
 
 def content_loss(features, target):
-    """Return the mean squared difference of two feature maps, a float32 scalar."""
-    return tf.reduce_mean(tf.square(tf.cast(features, tf.float32) - tf.cast(target, tf.float32)))
+    r"""Return the relative error $\sum (F - P)^2 / \sum P^2$ of feature maps, a float32 scalar."""
+    return _relative_error(features, target)
 
 
 def style_loss(matrix, target):
-    """Return the mean squared difference of two Gram matrices, a float32 scalar."""
-    return tf.reduce_mean(tf.square(matrix - target))
+    r"""Return the relative error $\sum (G - A)^2 / \sum A^2$ of Gram matrices, a float32 scalar."""
+    return _relative_error(matrix, target)
+
+
+def _relative_error(found, target):
+    found, target = tf.cast(found, tf.float32), tf.cast(target, tf.float32)
+    error = tf.reduce_mean(tf.square(found - target))
+    return error / (tf.reduce_mean(tf.square(target)) + 1e-8)
 
 
 def total_variation(images):
@@ -116,33 +124,42 @@ class Objective:
     Args:
         encoder: Keras model, images in [-1, 1] -> dict of layer name -> feature maps.
         content: float (height, width, 3) in [-1, 1].
-        styles: list of float (height, width, 3) in [-1, 1], of any sizes.
-        weights: `Weights`.
+        styles: list of float (height, width, 3) in [-1, 1], of any sizes. Empty: there is no
+            style loss, and only content and variation count.
+        weights: `Weights`; by default equal shares of all styles.
         regions: None, or for each style a float mask (height, width) of the content's size in
             [0, 1]: where the style goes. What no mask covers stays exactly as it is.
+        content_layers: names of the layers whose features are the content.
+
+    Attributes:
+        shape: of the pictures, (height, width, 3).
+        reach: bool (height, width, 1): where the picture may change.
 
     Raises:
         ValueError: if the pictures, regions or weights don't fit together, naming what was given.
     """
 
-    def __init__(self, encoder, content, styles, weights=None, *, regions=None):
+    def __init__(
+        self, encoder, content, styles, weights=None, *, regions=None,
+        content_layers=CONTENT_LAYERS,
+    ):  # fmt: skip
         content = _picture(content, "content")
         styles = [_picture(style, f"styles[{index}]") for index, style in enumerate(styles)]
-        if not styles:
-            raise ValueError("styles is empty: give at least one picture.")
-        self.shape = content.shape
-        self._regions = _masks(regions, len(styles), content.shape[:2])
-        self.reach = np.clip(sum(self._regions), 0, 1)[..., None] if regions is not None else 1.0
+        weights = weights or Weights(blend=(1.0,) * max(1, len(styles)))
         self._by_region = regions is not None
-        weights = weights or Weights(blend=(1.0,) * len(styles))
-        self.encoder = _layers(encoder, tuple(dict.fromkeys((*CONTENT_LAYERS, *weights.layers))))
-        self._contents = _targets(self.encoder, content, CONTENT_LAYERS)
-        self._contents = {name: self._contents[name] for name in CONTENT_LAYERS}
-        self._grams = [
-            {name: gram(value) for name, value in self.encoder(style[None]).items()
-             if name in weights.layers}
-            for style in styles
-        ]  # fmt: skip
+        self._regions = _masks(regions, len(styles), content.shape[:2])
+        self.shape = content.shape
+        self.reach = np.ones((*content.shape[:2], 1), bool)
+        if self._by_region:
+            self.reach = np.max(self._regions, axis=0)[..., None] > 0
+        style_layers = tuple(weights.layers) if styles else ()
+        self.encoder = _layers(encoder, tuple(dict.fromkeys((*content_layers, *style_layers))))
+        features = self.encoder(content[None])
+        self._contents = {name: features[name] for name in content_layers}
+        self._grams = []
+        for style in styles:
+            features = self.encoder(style[None])
+            self._grams.append({name: gram(features[name]) for name in style_layers})
         self._compiled = _value_and_gradient(self.encoder)
         self.weights = weights
 
@@ -153,12 +170,12 @@ class Objective:
 
     @weights.setter
     def weights(self, weights):
-        if len(weights.blend) != len(self._grams):
+        if self._grams and len(weights.blend) != len(self._grams):
             raise ValueError(
                 f"blend has {len(weights.blend)} shares for {len(self._grams)} styles: give each "
                 "its own."
             )
-        if set(weights.layers) != set(self._grams[0]):
+        if self._grams and set(weights.layers) != set(self._grams[0]):
             raise ValueError(
                 f"the style layers are {', '.join(self._grams[0])}; got {', '.join(weights.layers)}"
                 ". A weight of 0 leaves a layer out."
@@ -168,19 +185,11 @@ class Objective:
             name: tf.constant(getattr(weights, name), tf.float32)
             for name in ("content", "style", "variation")
         }
-        self._factors["layers"] = {
-            name: tf.constant(value, tf.float32) for name, value in weights.layers.items()
-        }
+        layers = weights.layers if self._grams else {}
+        self._factors["layers"] = {n: tf.constant(w, tf.float32) for n, w in layers.items()}
         self._wanted = self._grams
-        if not self._by_region:
-            # The sum of the losses to several Gram matrices and the loss to their mean differ by a
-            # constant.
-            shares = np.array(weights.blend) / sum(weights.blend)
-            self._wanted = [
-                {name: sum(share * grams[name] for share, grams in zip(shares, self._grams,
-                                                                       strict=True))
-                 for name in self._grams[0]}
-            ]  # fmt: skip
+        if self._grams and not self._by_region:
+            self._wanted = [_blended(self._grams, weights.blend)]
 
     def terms(self, image):
         """Return dict of content, style, variation and total of a picture; weights included."""
@@ -243,9 +252,13 @@ def _layers(encoder, names):
     return keras.Model(encoder.input, {name: known[name] for name in names})
 
 
-def _targets(encoder, picture, names):
-    found = encoder(picture[None])
-    return {name: tf.stop_gradient(found[name]) for name in names}
+def _blended(grams, blend):
+    """Return the mean of several styles' Gram matrices: one loss to it asks for all of them."""
+    shares = np.array(blend) / sum(blend)
+    return {
+        name: sum(share * matrices[name] for share, matrices in zip(shares, grams, strict=True))
+        for name in grams[0]
+    }
 
 
 @functools.lru_cache(maxsize=16)
@@ -257,12 +270,11 @@ def _value_and_gradient(encoder):
             tape.watch(images)
             features = encoder(images)
             content = sum(content_loss(features[name], contents[name]) for name in contents)
-            style = sum(
-                factor * style_loss(gram(features[name], _shrunk(mask, features[name])),
-                                    grams[name])
-                for mask, grams in zip(masks or [None], wanted, strict=True)
-                for name, factor in factors["layers"].items()
-            )  # fmt: skip
+            style = tf.constant(0.0)
+            for mask, grams in zip(masks or [None] * len(wanted), wanted, strict=True):
+                for name, factor in factors["layers"].items():
+                    found = gram(features[name], _shrunk(mask, features[name]))
+                    style += factor * style_loss(found, grams[name])
             terms = {
                 "content": factors["content"] * content,
                 "style": factors["style"] * style,
@@ -279,6 +291,10 @@ def _shrunk(mask, features):
 
 
 # Optimisation -------------------------------------------------------------------------------------
+
+TUTORIAL_SCALE = 1e6  # its losses start in the millions, so that its epsilon of 0.1 is nothing
+FIRST_CHANGE = 0.02  # root mean square of the first step downhill
+STAGES = ((4, 60), (2, 60), (1, 40))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -304,6 +320,8 @@ def descend_adam(objective, start, *, steps=100, learning_rate=0.02, observe=Non
 
     Returns:
         float32 picture, clipped to [-1, 1].
+
+    Source: https://www.tensorflow.org/tutorials/generative/style_transfer.
     """
     image = tf.Variable(_picture(start, "start"))
     optimizer = keras.optimizers.Adam(2 * learning_rate, 0.99, epsilon=0.1)
@@ -313,50 +331,147 @@ def descend_adam(objective, start, *, steps=100, learning_rate=0.02, observe=Non
         terms, gradient = objective.value_and_gradient(image.numpy())
         if observe and observe(Step(number, image.numpy(), terms, time.perf_counter() - started)):
             break
-        optimizer.apply([tf.constant(gradient)], [image])
+        optimizer.apply([tf.constant(TUTORIAL_SCALE * gradient)], [image])
         image.assign(tf.clip_by_value(image, -1, 1))
     return image.numpy()
 
 
-def descend(objective, start, *, steps=100, memory=12, observe=None):
+def descend(objective, start, *, steps=100, memory=10, observe=None):
     """Minimise an objective over a picture with L-BFGS, which learns the curvature on its way.
+
+    Every picture on the way lies in [-1, 1]: a step is clipped, and a value that stands at the
+    edge and would go beyond it takes no part. A step that doesn't lower the loss is shortened.
 
     Args:
         objective: `Objective`.
         start: float (height, width, 3) in [-1, 1].
-        steps: evaluations of objective and gradient, at most.
-        memory: pairs of steps and gradients that it keeps.
-        observe: callable, `Step` -> True to stop; called at each evaluation's picture that was
-            accepted.
+        steps: evaluations of objective and gradient, at most; those of shortened steps count.
+        memory: pairs of steps and changes of the gradient that it keeps.
+        observe: callable, `Step` -> True to stop; called for the start and each accepted picture.
 
     Returns:
         float32 picture in [-1, 1].
+
+    Source: Nocedal and Wright 2006, Numerical optimization, algorithms 3.1, 7.4 and 7.5.
     """
-    start, started = _picture(start, "start"), time.perf_counter()
-    evaluations, last = 0, {}
+    image, started = _picture(start, "start"), time.perf_counter()
 
-    def evaluate(values):
-        nonlocal evaluations
-        evaluations += 1
-        terms, gradient = objective.value_and_gradient(values.reshape(start.shape))
-        last.update(terms)
-        return terms["total"], gradient.astype("float64").ravel()
+    def stopped(number):
+        step = Step(number, image, terms, time.perf_counter() - started)
+        return bool(observe and observe(step))
 
-    def accepted(intermediate_result):
-        image = intermediate_result.x.reshape(start.shape).astype("float32")
-        step = Step(evaluations - 1, image, dict(last), time.perf_counter() - started)
-        if observe and observe(step):
-            raise StopIteration
+    terms, gradient = objective.value_and_gradient(image)
+    pairs, length = collections.deque(maxlen=memory), None
+    if stopped(0):
+        return image
+    for number in range(1, steps):
+        if length is None:
+            direction, length = _downhill(image, gradient, pairs)
+        candidate = np.clip(image + length * direction, -1, 1)
+        found, slope = objective.value_and_gradient(candidate)
+        change, bend = candidate - image, slope - gradient
+        if found["total"] > terms["total"] + 1e-4 * np.vdot(gradient, change):
+            length *= 0.3
+            if length < 1e-4 * (1 if pairs else FIRST_CHANGE):
+                if not pairs:
+                    break  # not even straight downhill is there anything lower
+                pairs.clear()  # the memory misleads: begin again
+                length = None
+            continue
+        if np.vdot(change, bend) > 0:
+            pairs.append((change, bend))
+        image, terms, gradient, length = candidate, found, slope, None
+        if stopped(number):
+            break
+    return image
 
-    found = optimize.minimize(
-        evaluate, start.astype("float64").ravel(), jac=True, method="L-BFGS-B",
-        bounds=optimize.Bounds(-1, 1), callback=accepted,
-        options={"maxfun": steps, "maxiter": steps, "maxcor": memory, "ftol": 0, "gtol": 0},
-    )  # fmt: skip
-    return np.clip(found.x, -1, 1).reshape(start.shape).astype("float32")
+
+def _downhill(image, gradient, pairs):
+    """Return a direction, and how much of it to try first."""
+    free = ((image > -1) | (gradient < 0)) & ((image < 1) | (gradient > 0))
+    direction = -times_inverse_hessian(gradient * free, pairs) * free
+    if pairs:
+        return direction, 1.0
+    return direction / (np.sqrt(np.mean(direction**2)) + 1e-30), FIRST_CHANGE
+
+
+def times_inverse_hessian(gradient, pairs):
+    """Return the product of a gradient and the inverse Hessian as L-BFGS guesses it.
+
+    Args:
+        gradient: array of any shape.
+        pairs: list of (change of the picture, change of the gradient), oldest first, each of the
+            gradient's shape, with a product above 0. Empty: the gradient comes back as it is.
+
+    Returns:
+        array of the gradient's shape. Source: Nocedal and Wright 2006, algorithm 7.4.
+    """
+    result, shares = gradient.copy(), []
+    for change, bend in reversed(pairs):
+        share = np.vdot(change, result) / np.vdot(change, bend)
+        result -= share * bend
+        shares.append(share)
+    if pairs:
+        change, bend = pairs[-1]
+        result *= np.vdot(change, bend) / np.vdot(bend, bend)
+    for (change, bend), share in zip(pairs, reversed(shares), strict=True):
+        result += (share - np.vdot(bend, result) / np.vdot(change, bend)) * change
+    return result
+
+
+# Coarse to fine -----------------------------------------------------------------------------------
+
+
+def coarse_to_fine(
+    encoder, content, styles, weights=None, *, regions=None, start=None, stages=STAGES, observe=None
+):
+    """Minimise the objective of small pictures first, then start the larger ones from their result.
+
+    A step of a picture half as high and wide costs a quarter, and moves what the large picture
+    needs many steps for: large shapes and colours. Source: Gatys et al. 2017, section 6.
+
+    Args:
+        encoder, content, styles, weights, regions: as `Objective` takes them.
+        start: float picture of the content's size in [-1, 1]; by default the content.
+        stages: pairs (divisor, steps): by how much all pictures are made smaller, and the
+            evaluations that `descend` may take there. The last divisor must be 1.
+        observe: callable, `Step` -> True to stop all; seconds and numbers start anew in a stage.
+
+    Returns:
+        float32 picture of the content's size in [-1, 1].
+
+    Raises:
+        ValueError: as `Objective`, and if the last stage isn't the full size.
+    """
+    if not stages or stages[-1][0] != 1:
+        raise ValueError(f"the last stage must have the divisor 1, got stages={stages}.")
+    image, stopped = (content if start is None else start), False
+
+    def watch(step):
+        nonlocal stopped
+        stopped = bool(observe and observe(step))
+        return stopped
+
+    for divisor, steps in stages:
+        small = [_divided(picture, divisor) for picture in (content, *styles)]
+        masks = None if regions is None else [_divided(m[..., None], divisor)[..., 0] for m in regions]
+        objective = Objective(encoder, small[0], small[1:], weights, regions=masks)
+        image = np.where(objective.reach, resized(image, *objective.shape[:2]), small[0])
+        if stopped := stopped or steps == 0:
+            continue
+        image = descend(objective, image, steps=steps, observe=watch)
+    return image
+
+
+def _divided(picture, divisor):
+    height, width = (side // divisor for side in picture.shape[:2])
+    return resized(picture, height, width)
 
 
 def resized(image, height, width):
-    """Return a float picture (height, width, 3) in another size, bicubic and antialiased."""
+    """Return a float picture (height, width, channels) in another size, bicubic and antialiased."""
+    image = np.asarray(image, "float32")
+    if image.shape[:2] == (height, width):
+        return image
     image = tf.image.resize(image, (height, width), "bicubic", antialias=True).numpy()
     return np.clip(image, -1, 1)
