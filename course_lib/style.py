@@ -9,14 +9,14 @@ Gatys et al. 2017, https://arxiv.org/abs/1611.07865; Huang and Belongie 2017,
 https://arxiv.org/abs/1703.06868.
 """
 
-import collections
 import dataclasses
 import functools
-import time
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from course_lib.descent import Step, checked_picture, descend, descend_adam  # noqa: F401
 
 CONTENT_LAYERS = ("block4_conv1",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
@@ -66,17 +66,12 @@ def adain(content, style):
     return style_deviation * (content - content_mean) / content_deviation + style_mean
 
 
-def content_loss(features, target):
-    r"""Return the relative error $\sum (F - P)^2 / \sum P^2$ of feature maps, a float32 scalar."""
-    return _relative_error(features, target)
+def relative_error(found, target):
+    r"""Return $\sum (F - P)^2 / \sum P^2$ of feature maps or Gram matrices, a float32 scalar.
 
-
-def style_loss(matrix, target):
-    r"""Return the relative error $\sum (G - A)^2 / \sum A^2$ of Gram matrices, a float32 scalar."""
-    return _relative_error(matrix, target)
-
-
-def _relative_error(found, target):
+    This is the content loss, where features are given, and a layer's style loss, where Gram
+    matrices are: Gatys' losses, up to a factor that makes them the same for every layer.
+    """
     found, target = tf.cast(found, tf.float32), tf.cast(target, tf.float32)
     error = tf.reduce_mean(tf.square(found - target))
     return error / (tf.reduce_mean(tf.square(target)) + 1e-8)
@@ -143,8 +138,8 @@ class Objective:
         self, encoder, content, styles, weights=None, *, regions=None,
         content_layers=CONTENT_LAYERS,
     ):  # fmt: skip
-        content = _picture(content, "content")
-        styles = [_picture(style, f"styles[{index}]") for index, style in enumerate(styles)]
+        content = checked_picture(content, "content")
+        styles = [checked_picture(style, f"styles[{index}]") for index, style in enumerate(styles)]
         weights = weights or Weights(blend=(1.0,) * max(1, len(styles)))
         self._by_region = regions is not None
         self._regions = _masks(regions, len(styles), content.shape[:2])
@@ -153,7 +148,7 @@ class Objective:
         if self._by_region:
             self.reach = np.max(self._regions, axis=0)[..., None] > 0
         style_layers = tuple(weights.layers) if styles else ()
-        self.encoder = _layers(encoder, tuple(dict.fromkeys((*content_layers, *style_layers))))
+        self.encoder = layers_of(encoder, tuple(dict.fromkeys((*content_layers, *style_layers))))
         features = self.encoder(content[None])
         self._contents = {name: features[name] for name in content_layers}
         self._grams = []
@@ -210,21 +205,6 @@ class Objective:
         )  # fmt: skip
 
 
-def _picture(image, name):
-    image = np.asarray(image, "float32")
-    if image.ndim != 3 or image.shape[-1] != 3 or min(image.shape[:2]) < 16:
-        raise ValueError(
-            f"{name} must have the shape (height, width, 3), each side at least 16; got "
-            f"{image.shape}."
-        )
-    if not (image.min() >= -1.001 and image.max() <= 1.001):
-        raise ValueError(
-            f"{name} must have values in [-1, 1], got [{image.min():.4g}, {image.max():.4g}]; "
-            "convert pixels with course_lib.datasets.images.to_float."
-        )
-    return image
-
-
 def _masks(regions, count, size):
     if regions is None:
         return []
@@ -242,7 +222,7 @@ def _masks(regions, count, size):
 
 
 @functools.lru_cache(maxsize=16)
-def _layers(encoder, names):
+def layers_of(encoder, names):
     """Return the encoder up to these layers, and nothing beyond the deepest."""
     known = encoder.output
     if missing := [name for name in names if name not in known]:
@@ -269,12 +249,12 @@ def _value_and_gradient(encoder):
         with tf.GradientTape() as tape:
             tape.watch(images)
             features = encoder(images)
-            content = sum(content_loss(features[name], contents[name]) for name in contents)
+            content = sum(relative_error(features[name], contents[name]) for name in contents)
             style = tf.constant(0.0)
             for mask, grams in zip(masks or [None] * len(wanted), wanted, strict=True):
                 for name, factor in factors["layers"].items():
                     found = gram(features[name], _shrunk(mask, features[name]))
-                    style += factor * style_loss(found, grams[name])
+                    style += factor * relative_error(found, grams[name])
             terms = {
                 "content": factors["content"] * content,
                 "style": factors["style"] * style,
@@ -290,136 +270,10 @@ def _shrunk(mask, features):
     return None if mask is None else tf.image.resize(mask, tf.shape(features)[1:3], "area")
 
 
-# Optimisation -------------------------------------------------------------------------------------
-
-TUTORIAL_SCALE = 1e6  # its losses start in the millions, so that its epsilon of 0.1 is nothing
-FIRST_CHANGE = 0.02  # root mean square of the first step downhill
-STAGES = ((4, 60), (2, 60), (1, 40))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Step:
-    """One step of `descend`: its number from 0, the picture before it, the terms, the seconds."""
-
-    number: int
-    image: np.ndarray
-    terms: dict
-    seconds: float
-
-
-def descend_adam(objective, start, *, steps=100, learning_rate=0.02, observe=None):
-    """Minimise an objective over a picture as TensorFlow's tutorial does: Adam, then clipping.
-
-    Args:
-        objective: `Objective`.
-        start: float (height, width, 3) in [-1, 1].
-        steps: gradients taken.
-        learning_rate: of Adam (beta_1 = 0.99, epsilon = 0.1, as the tutorial has them), for
-            values from 0 to 1; doubled here for [-1, 1].
-        observe: callable, `Step` -> True to stop; None never stops.
-
-    Returns:
-        float32 picture, clipped to [-1, 1].
-
-    Source: https://www.tensorflow.org/tutorials/generative/style_transfer.
-    """
-    image = tf.Variable(_picture(start, "start"))
-    optimizer = keras.optimizers.Adam(2 * learning_rate, 0.99, epsilon=0.1)
-    optimizer.build([image])
-    started = time.perf_counter()
-    for number in range(steps):
-        terms, gradient = objective.value_and_gradient(image.numpy())
-        if observe and observe(Step(number, image.numpy(), terms, time.perf_counter() - started)):
-            break
-        optimizer.apply([tf.constant(TUTORIAL_SCALE * gradient)], [image])
-        image.assign(tf.clip_by_value(image, -1, 1))
-    return image.numpy()
-
-
-def descend(objective, start, *, steps=100, memory=10, observe=None):
-    """Minimise an objective over a picture with L-BFGS, which learns the curvature on its way.
-
-    Every picture on the way lies in [-1, 1]: a step is clipped, and a value that stands at the
-    edge and would go beyond it takes no part. A step that doesn't lower the loss is shortened.
-
-    Args:
-        objective: `Objective`.
-        start: float (height, width, 3) in [-1, 1].
-        steps: evaluations of objective and gradient, at most; those of shortened steps count.
-        memory: pairs of steps and changes of the gradient that it keeps.
-        observe: callable, `Step` -> True to stop; called for the start and each accepted picture.
-
-    Returns:
-        float32 picture in [-1, 1].
-
-    Source: Nocedal and Wright 2006, Numerical optimization, algorithms 3.1, 7.4 and 7.5.
-    """
-    image, started = _picture(start, "start"), time.perf_counter()
-
-    def stopped(number):
-        step = Step(number, image, terms, time.perf_counter() - started)
-        return bool(observe and observe(step))
-
-    terms, gradient = objective.value_and_gradient(image)
-    pairs, length = collections.deque(maxlen=memory), None
-    if stopped(0):
-        return image
-    for number in range(1, steps):
-        if length is None:
-            direction, length = _downhill(image, gradient, pairs)
-        candidate = np.clip(image + length * direction, -1, 1)
-        found, slope = objective.value_and_gradient(candidate)
-        change, bend = candidate - image, slope - gradient
-        if found["total"] > terms["total"] + 1e-4 * np.vdot(gradient, change):
-            length *= 0.3
-            if length < 1e-4 * (1 if pairs else FIRST_CHANGE):
-                if not pairs:
-                    break  # not even straight downhill is there anything lower
-                pairs.clear()  # the memory misleads: begin again
-                length = None
-            continue
-        if np.vdot(change, bend) > 0:
-            pairs.append((change, bend))
-        image, terms, gradient, length = candidate, found, slope, None
-        if stopped(number):
-            break
-    return image
-
-
-def _downhill(image, gradient, pairs):
-    """Return a direction, and how much of it to try first."""
-    free = ((image > -1) | (gradient < 0)) & ((image < 1) | (gradient > 0))
-    direction = -times_inverse_hessian(gradient * free, pairs) * free
-    if pairs:
-        return direction, 1.0
-    return direction / (np.sqrt(np.mean(direction**2)) + 1e-30), FIRST_CHANGE
-
-
-def times_inverse_hessian(gradient, pairs):
-    """Return the product of a gradient and the inverse Hessian as L-BFGS guesses it.
-
-    Args:
-        gradient: array of any shape.
-        pairs: list of (change of the picture, change of the gradient), oldest first, each of the
-            gradient's shape, with a product above 0. Empty: the gradient comes back as it is.
-
-    Returns:
-        array of the gradient's shape. Source: Nocedal and Wright 2006, algorithm 7.4.
-    """
-    result, shares = gradient.copy(), []
-    for change, bend in reversed(pairs):
-        share = np.vdot(change, result) / np.vdot(change, bend)
-        result -= share * bend
-        shares.append(share)
-    if pairs:
-        change, bend = pairs[-1]
-        result *= np.vdot(change, bend) / np.vdot(bend, bend)
-    for (change, bend), share in zip(pairs, reversed(shares), strict=True):
-        result += (share - np.vdot(bend, result) / np.vdot(change, bend)) * change
-    return result
-
-
 # Coarse to fine -----------------------------------------------------------------------------------
+
+
+STAGES = ((4, 60), (2, 60), (1, 40))
 
 
 def coarse_to_fine(
@@ -454,7 +308,9 @@ def coarse_to_fine(
 
     for divisor, steps in stages:
         small = [_divided(picture, divisor) for picture in (content, *styles)]
-        masks = None if regions is None else [_divided(m[..., None], divisor)[..., 0] for m in regions]
+        masks = (
+            None if regions is None else [_divided(m[..., None], divisor)[..., 0] for m in regions]
+        )
         objective = Objective(encoder, small[0], small[1:], weights, regions=masks)
         image = np.where(objective.reach, resized(image, *objective.shape[:2]), small[0])
         if stopped := stopped or steps == 0:

@@ -1,11 +1,11 @@
-"""The convolutional part of VGG (Simonyan and Zisserman 2015), of any width: pictures to features."""
+"""The convolutional part of VGG (Simonyan and Zisserman 2015): pictures to feature maps."""
 
 import keras
 import numpy as np
 from keras import layers
 
 VGG19 = {"widths": (64, 128, 256, 512, 512), "depths": (2, 2, 4, 4, 4)}
-IMAGENET_MEAN = (103.939, 116.779, 123.68)  # of blue, green and red, as the Caffe models subtract it
+IMAGENET_MEAN = (103.939, 116.779, 123.68)  # of blue, green and red
 
 
 def vgg(*, widths=(32, 64, 128, 256), depths=(2, 2, 2, 2), caffe=False):
