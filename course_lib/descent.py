@@ -85,6 +85,8 @@ def descend(objective, start, *, steps=100, memory=10, observe=None):
     for number in range(1, steps):
         if length is None:
             direction, length = _downhill(image, gradient, pairs)
+            if not direction.any():
+                break
         candidate = np.clip(image + length * direction, -1, 1)
         found, slope = objective.value_and_gradient(candidate)
         change, bend = candidate - image, slope - gradient

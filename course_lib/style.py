@@ -277,15 +277,16 @@ STAGES = ((4, 60), (2, 60), (1, 40))
 
 
 def coarse_to_fine(
-    encoder, content, styles, weights=None, *, regions=None, start=None, stages=STAGES, observe=None
-):
+    encoder, content, styles, weights=None, *, regions=None, content_layers=CONTENT_LAYERS,
+    start=None, stages=STAGES, observe=None,
+):  # fmt: skip
     """Minimise the objective of small pictures first, then start the larger ones from their result.
 
     A step of a picture half as high and wide costs a quarter, and moves what the large picture
     needs many steps for: large shapes and colours. Source: Gatys et al. 2017, section 6.
 
     Args:
-        encoder, content, styles, weights, regions: as `Objective` takes them.
+        encoder, content, styles, weights, regions, content_layers: as `Objective` takes them.
         start: float picture of the content's size in [-1, 1]; by default the content.
         stages: pairs (divisor, steps): by how much all pictures are made smaller, and the
             evaluations that `descend` may take there. The last divisor must be 1.
@@ -311,7 +312,9 @@ def coarse_to_fine(
         masks = (
             None if regions is None else [_divided(m[..., None], divisor)[..., 0] for m in regions]
         )
-        objective = Objective(encoder, small[0], small[1:], weights, regions=masks)
+        objective = Objective(
+            encoder, small[0], small[1:], weights, regions=masks, content_layers=content_layers
+        )
         image = np.where(objective.reach, resized(image, *objective.shape[:2]), small[0])
         if stopped := stopped or steps == 0:
             continue

@@ -95,7 +95,7 @@ EXERCISE = engine.Exercise(
     hints=(
         "Put all places in one axis first: `features.reshape(-1, channels)`.",
         "The product of a matrix with itself, one of them transposed, holds all sums of products "
-        "at once. Which of the two has to be transposed, so that the result is channels x channels?",
+        "at once. Which of the two has to be transposed to get channels x channels?",
     ),
     solution=SOLUTION,
     explanation=EXPLANATION,

@@ -162,7 +162,8 @@ def load(
             of paintings, which take turns in their manners, 28 and 7).
         split: "train" or "test".
         seed: Of avatars and expressions, which faces are drawn; of paintings, which one of each
-            manner is the first; of stacked digits, which three meet in a picture; of the others, which `count` of them are taken.
+            manner is the first; of stacked digits, which three meet in a picture; of the others,
+            which `count` of them are taken.
 
     Returns:
         The pictures with labels, source and licence.
