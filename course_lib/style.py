@@ -195,14 +195,19 @@ class Objective:
         terms, gradient = self._run(image)
         return {name: float(v) for name, v in terms.items()}, gradient.numpy()[0] * self.reach
 
+    def loss(self, images):
+        """Return the total of a tensor (1, height, width, 3), for a tape of one's own."""
+        return _terms(self.encoder, images, *self._targets())["total"]
+
     def _run(self, image):
         image = np.asarray(image, "float32")
         if image.shape != self.shape:
             raise ValueError(f"expected a picture of shape {self.shape}, got {image.shape}.")
-        return self._compiled(
-            tf.constant(image[None]), self._contents, self._wanted,
-            [tf.constant(mask[None, ..., None]) for mask in self._regions], self._factors,
-        )  # fmt: skip
+        return self._compiled(tf.constant(image[None]), *self._targets())
+
+    def _targets(self):
+        masks = [tf.constant(mask[None, ..., None]) for mask in self._regions]
+        return self._contents, self._wanted, masks, self._factors
 
 
 def _masks(regions, count, size):
@@ -243,27 +248,32 @@ def _blended(grams, blend):
 
 @functools.lru_cache(maxsize=16)
 def _value_and_gradient(encoder):
-    """Compile (images, contents, Gram matrices by region, masks, factors) -> terms, gradient."""
+    """Compile (images, *targets) -> terms, gradient."""
 
-    def run(images, contents, wanted, masks, factors):
+    def run(images, *targets):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            features = encoder(images)
-            content = sum(relative_error(features[name], contents[name]) for name in contents)
-            style = tf.constant(0.0)
-            for mask, grams in zip(masks or [None] * len(wanted), wanted, strict=True):
-                for name, factor in factors["layers"].items():
-                    found = gram(features[name], _shrunk(mask, features[name]))
-                    style += factor * relative_error(found, grams[name])
-            terms = {
-                "content": factors["content"] * content,
-                "style": factors["style"] * style,
-                "variation": factors["variation"] * total_variation(images),
-            }
-            terms["total"] = sum(terms.values())
+            terms = _terms(encoder, images, *targets)
         return terms, tape.gradient(terms["total"], images)
 
-    return tf.function(run, autograph=False, reduce_retracing=True)
+    return tf.function(run, autograph=False)
+
+
+def _terms(encoder, images, contents, wanted, masks, factors):
+    """Return dict of content, style, variation and total, weighted, float32 scalars."""
+    features = encoder(images)
+    content = sum(relative_error(features[name], contents[name]) for name in contents)
+    style = tf.constant(0.0)
+    for mask, grams in zip(masks or [None] * len(wanted), wanted, strict=True):
+        for name, factor in factors["layers"].items():
+            found = gram(features[name], _shrunk(mask, features[name]))
+            style += factor * relative_error(found, grams[name])
+    terms = {
+        "content": factors["content"] * content,
+        "style": factors["style"] * style,
+        "variation": factors["variation"] * total_variation(images),
+    }
+    return terms | {"total": sum(terms.values())}
 
 
 def _shrunk(mask, features):
