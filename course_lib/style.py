@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from course_lib.descent import Step, checked_picture, descend, descend_adam  # noqa: F401
 
-CONTENT_LAYERS = ("block4_conv1",)
+CONTENT_LAYERS = ("block3_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
 
 
@@ -100,8 +100,8 @@ class Weights:
     """
 
     content: float = 1.0
-    style: float = 1.0
-    variation: float = 0.02
+    style: float = 2.0
+    variation: float = 2.0
     layers: dict = dataclasses.field(default_factory=lambda: dict.fromkeys(STYLE_LAYERS, 1.0))
     blend: tuple = (1.0,)
 
