@@ -128,6 +128,7 @@ def pytorch(python, encoder, objective, content, painting, *, closures):
         script = pathlib.Path(__file__).with_name("style_torch.py")
         command = [python, script, given, found, json.dumps(orders), str(closures)]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"  # idle threads leave the cores to others
         subprocess.run(command, check=True, env=environment)
         with np.load(found) as stored:
             rows = zip(stored["cpu"], stored["wall"], stored["images"], strict=True)
