@@ -319,16 +319,15 @@ def coarse_to_fine(
 
     for divisor, steps in stages:
         small = [_divided(picture, divisor) for picture in (content, *styles)]
-        masks = (
-            None if regions is None else [_divided(m[..., None], divisor)[..., 0] for m in regions]
-        )
+        masks = None
+        if regions is not None:
+            masks = [np.clip(_divided(m[..., None], divisor)[..., 0], 0, 1) for m in regions]
         objective = Objective(
             encoder, small[0], small[1:], weights, regions=masks, content_layers=content_layers
         )
         image = np.where(objective.reach, resized(image, *objective.shape[:2]), small[0])
-        if stopped := stopped or steps == 0:
-            continue
-        image = descend(objective, image, steps=steps, observe=watch)
+        if not stopped:
+            image = descend(objective, image, steps=steps, observe=watch)
     return image
 
 

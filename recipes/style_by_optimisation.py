@@ -223,9 +223,11 @@ def _read_weights(model, path):
     import h5py
 
     with h5py.File(path) as stored:
-        groups = {}
-        stored.visititems(lambda name, value: groups.setdefault(name, value))
-        arrays = {name: value[()] for name, value in groups.items() if hasattr(value, "shape")}
+        found = {}
+        stored.visititems(lambda name, value: found.update({name: value}))
+        arrays = {
+            name: value[()] for name, value in found.items() if isinstance(value, h5py.Dataset)
+        }
     for layer in model.layers:
         if layer.name == "caffe" or not layer.weights:
             continue
@@ -260,8 +262,10 @@ class Judge:
 
 def judge(size, stages, folder):
     """Return the judge's curves and its verdicts, for both orders of the channels."""
-    path = next(pathlib.Path(folder, "squeezenet11_notop").glob("*.h5"))
-    judges = {order: Judge(squeezenet(path, order)) for order in ("bgr", "rgb")}
+    found = list(pathlib.Path(folder, "squeezenet11_notop").glob("*.h5"))
+    if not found:
+        raise SystemExit(f"no SqueezeNet weights in {folder}: set COURSE_TEST_DATA.")
+    judges = {order: Judge(squeezenet(found[0], order)) for order in ("bgr", "rgb")}
     rows = []
     for title in JUDGED_CONTENTS:
         for manner in JUDGED_STYLES:
