@@ -191,6 +191,16 @@ class Objective:
         terms, gradient = self._run(image)
         return {name: float(v) for name, v in terms.items()}, gradient.numpy()[0] * self.reach
 
+    def grams(self, image, layer):
+        """Return two Gram matrices of a style layer: of a picture, and the one that is wanted.
+
+        Each is float32 (channels, channels); where styles have regions, those of the first region.
+        """
+        features = self.encoder(np.asarray(image, "float32")[None])[layer]
+        mask = self._regions[0][None, ..., None] if self._by_region else None
+        found = gram(features, _shrunk(mask, features))
+        return found[0].numpy(), self._wanted[0][layer][0].numpy()
+
     def _run(self, image):
         image = np.asarray(image, "float32")
         if image.shape != self.shape:
