@@ -135,7 +135,7 @@ class Objective:
         self.reach = np.clip(sum(self._regions), 0, 1)[..., None] if regions is not None else 1.0
         self._by_region = regions is not None
         weights = weights or Weights(blend=(1.0,) * len(styles))
-        self.encoder = _layers(encoder, tuple(dict.fromkeys((*CONTENT_LAYERS, *weights.layers))))
+        self.encoder = layers_of(encoder, tuple(dict.fromkeys((*CONTENT_LAYERS, *weights.layers))))
         self._contents = _targets(self.encoder, content, CONTENT_LAYERS)
         self._contents = {name: self._contents[name] for name in CONTENT_LAYERS}
         self._grams = [
@@ -243,7 +243,7 @@ def _masks(regions, count, size):
 
 
 @functools.lru_cache(maxsize=16)
-def _layers(encoder, names):
+def layers_of(encoder, names):
     """Return the encoder up to these layers, and nothing beyond the deepest."""
     known = encoder.output
     if missing := [name for name in names if name not in known]:

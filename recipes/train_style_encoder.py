@@ -48,10 +48,10 @@ def patches(sources, batch, seed):
         def uniform(salt, shape, low, high):
             return tf.random.stateless_uniform(shape, [seed * 100 + salt, step], low, high)
 
-        picture = tf.random.stateless_uniform((batch,), [seed * 100, step], 0, len(sources), tf.int32)
-        cell = tf.random.stateless_uniform(
-            (batch, 2), [seed * 100 + 1, step], 0, CELLS, tf.int32
+        picture = tf.random.stateless_uniform(
+            (batch,), [seed * 100, step], 0, len(sources), tf.int32
         )
+        cell = tf.random.stateless_uniform((batch, 2), [seed * 100 + 1, step], 0, CELLS, tf.int32)
         centre = (tf.cast(cell, tf.float32) + uniform(2, (batch, 2), 0.15, 0.85)) / CELLS
         half = PATCH / SIDE / 2 * tf.exp(uniform(3, (batch, 1), -0.45, 0.55))
         half = half * tf.exp(uniform(4, (batch, 2), -0.15, 0.15))

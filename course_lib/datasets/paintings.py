@@ -61,9 +61,9 @@ def _clouds(side: int, random: np.random.Generator, waves: int, octaves: int = 4
     total = np.zeros((side, side))
     for octave in range(octaves):
         knots = random.standard_normal((waves * 2**octave + 3,) * 2)
-        total += ndimage.zoom(knots, (side + 1) / (len(knots) - 3), order=3)[
-            :side, :side
-        ] / 1.9**octave
+        total += (
+            ndimage.zoom(knots, (side + 1) / (len(knots) - 3), order=3)[:side, :side] / 1.9**octave
+        )
     ranks = np.empty(total.size)
     ranks[total.ravel().argsort()] = np.linspace(0, 1, total.size)
     return ranks.reshape(total.shape)

@@ -1,0 +1,175 @@
+"""The updates that train the networks of `networks.transfer`, and the crops that they are fed."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from course_lib import steps, style
+
+
+class Crops:
+    """An endless, repeatable stream of random square parts of pictures, for `train.fit`.
+
+    A part is from half to the whole of a picture wide, flipped or not, and resized to `size`.
+
+    Args:
+        *pools: uint8 (count, side, side, 3) each; a batch has crops of each pool, as a tuple if
+            there are several.
+        size: side of the crops in pixels.
+        batch_size: crops of each pool in a batch.
+        seed: int from 0.
+        scales: for each pool the smallest width of a part, as a share of the side.
+    """
+
+    def __init__(self, *pools, size, batch_size, seed=0, scales=None):
+        for pool in pools:
+            if pool.dtype != np.uint8 or pool.ndim != 4 or pool.shape[-1] != 3:
+                raise ValueError(
+                    "a pool must be uint8 (count, side, side, 3), got "
+                    f"{pool.dtype} of shape {pool.shape}."
+                )
+        self.batch_size, self.size, self.seed = batch_size, size, seed
+        self._pools = [tf.constant(pool) for pool in pools]
+        self._scales = scales or [0.5] * len(pools)
+        self._draw = tf.function(self._draw_all, autograph=False)
+
+    def from_step(self, step=0):
+        """Iterate over the batches from number `step` on, float32 in [-1, 1]."""
+        while True:
+            yield self._draw(tf.constant(step, tf.int32))
+            step += 1
+
+    def _draw_all(self, step):
+        found = tuple(
+            self._crops(pool, scale, tf.stack([self.seed * 16 + index, step]))
+            for index, (pool, scale) in enumerate(zip(self._pools, self._scales, strict=True))
+        )
+        return found if len(found) > 1 else found[0]
+
+    def _crops(self, pool, smallest, seed):
+        which, wide, place, flip = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+        count = self.batch_size
+        which = tf.random.stateless_uniform((count,), which, 0, len(pool), tf.int32)
+        wide = tf.random.stateless_uniform((count, 1), wide, smallest, 1.0)
+        start = tf.random.stateless_uniform((count, 2), place) * (1 - wide)
+        end = start + wide
+        flip = tf.random.stateless_uniform((count, 1), flip) < 0.5
+        left, right = start[:, 1:], end[:, 1:]
+        boxes = tf.concat(
+            [start[:, :1], tf.where(flip, right, left), end[:, :1], tf.where(flip, left, right)], 1
+        )
+        crops = tf.image.crop_and_resize(pool, boxes, which, (self.size, self.size))
+        return crops / 127.5 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class FeedForwardConfig:
+    """Weights of the three terms, each relative to the size of its target."""
+
+    content: float = 1.0
+    style: float = 5.0
+    variation: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class AdainConfig:
+    """Weights of the terms, each relative to the size of its target."""
+
+    content: float = 1.0
+    style: float = 2.0
+    variation: float = 0.05
+
+
+def make_feed_forward_step(network, encoder, style_image, optimizer, config):
+    """Return the update of a feed-forward network for one style.
+
+    Args:
+        network: Keras model of `transfer.feed_forward`.
+        encoder: Keras model, images -> dict of feature maps; it stays as it is.
+        style_image: float (height, width, 3) in [-1, 1].
+        optimizer: fresh Keras optimizer.
+        config: `FeedForwardConfig`.
+
+    Returns:
+        `tf.function`, contents float32 (batch, height, width, 3) in [-1, 1] -> dict of the
+        float32 scalars content, style and variation, before weighting.
+
+    Source: Johnson et al. 2016, https://arxiv.org/abs/1603.08155.
+    """
+    encoder = style.layers_of(encoder, tuple(dict.fromkeys(CONTENT + style.STYLE_LAYERS)))
+    wanted = encoder(style_image[None])
+    wanted = {name: style.gram(wanted[name]) for name in style.STYLE_LAYERS}
+    optimizer.build(network.trainable_variables)
+
+    def step(contents):
+        targets = encoder(contents)
+        with tf.GradientTape() as tape:
+            images = network(contents, training=True)
+            features = encoder(images)
+            terms = {
+                "content": sum(relative(features[name], targets[name]) for name in CONTENT),
+                "style": sum(relative(style.gram(features[name]), wanted[name]) for name in wanted),
+                "variation": style.total_variation(images),
+            }
+            loss = sum(getattr(config, name) * value for name, value in terms.items())
+            loss = steps.scale(optimizer, loss)
+        steps.descend(tape, loss, network, optimizer)
+        return terms
+
+    return tf.function(step, autograph=False)
+
+
+CONTENT = ("block3_conv2",)
+
+
+def make_adain_step(decoder, encoder, optimizer, config):
+    """Return the update of the decoder that turns features with another style into pictures.
+
+    Args:
+        decoder: Keras model of `transfer.decoder`.
+        encoder: Keras model, images -> dict of feature maps; it stays as it is.
+        optimizer: fresh Keras optimizer.
+        config: `AdainConfig`.
+
+    Returns:
+        `tf.function`, (contents, styles) each float32 (batch, height, width, 3) in [-1, 1] ->
+        dict of the float32 scalars content, style and variation, before weighting.
+
+    Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868.
+    """
+    encoder = style.layers_of(encoder, style.STYLE_LAYERS)
+    deepest = style.STYLE_LAYERS[-1]
+    optimizer.build(decoder.trainable_variables)
+
+    def step(pair):
+        contents, styles = pair
+        wanted = encoder(styles)
+        target = style.adain(encoder(contents)[deepest], wanted[deepest])
+        with tf.GradientTape() as tape:
+            images = decoder(target, training=True)
+            features = encoder(images)
+            terms = {
+                "content": relative(features[deepest], target),
+                "style": sum(_statistics_loss(features[name], wanted[name]) for name in wanted),
+                "variation": style.total_variation(images),
+            }
+            loss = sum(getattr(config, name) * value for name, value in terms.items())
+            # Beyond the range no screen shows a difference; without this the decoder goes there.
+            loss += tf.reduce_mean(tf.square(images - tf.clip_by_value(images, -1, 1)))
+            loss = steps.scale(optimizer, loss)
+        steps.descend(tape, loss, decoder, optimizer)
+        return terms
+
+    return tf.function(step, autograph=False)
+
+
+def relative(value, target):
+    """Return the mean squared difference over the mean square of the target, a float32 scalar."""
+    value, target = tf.cast(value, tf.float32), tf.cast(target, tf.float32)
+    return tf.reduce_mean(tf.square(value - target)) / (tf.reduce_mean(tf.square(target)) + 1e-8)
+
+
+def _statistics_loss(features, target):
+    pairs = zip(style.mean_and_deviation(features), style.mean_and_deviation(target), strict=True)
+    return sum(relative(value, wanted) for value, wanted in pairs)
