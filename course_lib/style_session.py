@@ -6,24 +6,20 @@ may change between any two steps; the picture and the count of steps go on.
 
 import dataclasses
 import functools
-import json
-from pathlib import Path
 
 import numpy as np
 
-from course_lib import session_files, style
-from course_lib.datasets import avatars, catalog, images, paintings, strokes
+from course_lib import style
+from course_lib.datasets import avatars, catalog, images, paintings
+from course_lib.style_settings import BOTH, INSIDE, Settings, mask
 
 SIDE = 256  # of the pictures that come with the desk, in pixels
-SIZES = (32, 512)
-STARTS = ("content", "noise")
-WAYS = ("optimise", "one pass")
-INSIDE, BOTH = "A inside, outside stays", "A inside, B outside"
-GOES = (INSIDE, BOTH)
-RAMP = 0.04  # width of the soft edge of a ready mask, in sides
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # of red, green and blue, ITU-R BT.601
 MOST_FRAMES = 60
 RATE, MEMORY, SHARPNESS = 0.05, 0.9, 0.99
+# Fields after which there is another objective, and those that touch the picture itself.
+PICTURES = {"content", "first", "second", "size", "mask", "goes", "strokes", "brush"}
+TOUCHING = {"content", "size", "mask", "goes", "strokes", "brush", "way"}
 
 
 # Pictures ----------------------------------------------------------------------------------------
@@ -64,99 +60,23 @@ def keep_colours(picture, content):
     return np.clip(content + ((picture - content) @ LUMA)[..., None], -1, 1).astype("float32")
 
 
-# Where a style goes ------------------------------------------------------------------------------
-
-# Distance of places to the border, above 0 inside, for x to the right and y down from 0 to 1.
-READY = {
-    "left half": lambda x, y: 0.5 - x,
-    "centre disc": lambda x, y: 0.34 - np.hypot(x - 0.5, y - 0.5),
-    "sky above": lambda x, y: 0.45 - y,
-}
-MASKS = ("none", *READY, "painted")
+# Descent -----------------------------------------------------------------------------------------
 
 
-def mask(name, size, drawing=(), brush=0.1):
-    """Return a mask, float32 (size, size): 1 inside, 0 outside, between them at the border.
+class Descent:
+    """Adam (Kingma and Ba 2015) over one picture, which is then clipped to [-1, 1]."""
 
-    Args:
-        name: one of `READY`, or "painted" for what strokes cover.
-        size: side in pixels.
-        drawing, brush: strokes and the radius of the brush, as `datasets.strokes` has them.
-    """
-    if name == "painted":
-        return strokes.covered(drawing, brush, size)
-    y, x = (np.mgrid[:size, :size] + 0.5) / size
-    return np.clip(0.5 + READY[name](x, y) / RAMP, 0, 1).astype("float32")
+    def __init__(self):
+        self._count, self._mean, self._square = 0, 0.0, 0.0
 
-
-# What defines the picture ------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Everything that a reader can choose; plain values, so that it can be stored and compared.
-
-    Attributes:
-        content, first, second: names of the content picture and of styles A and B.
-        blend: share of style B, from 0 to 1. Without effect where there is a mask.
-        content_weight, style_weight, variation_weight, layers: see `style.Weights`.
-        mask: one of `MASKS`; goes: one of `GOES`, which style goes where.
-        strokes, brush: of the painted mask: tuple of tuples of (x, y), and the brush's radius.
-        keep_colours: whether the result is shown in the content's colours.
-        size: side of the picture in pixels.
-        start: one of `STARTS`, from what the optimisation begins.
-        way: one of `WAYS`; "one pass" for a network that needs no steps.
-        strength: of the style in one pass, from 0 to 1.
-    """
-
-    content: str = "temple"
-    first: str = "swirls"
-    second: str = "mosaic"
-    blend: float = 0.0
-    content_weight: float = 1.0
-    style_weight: float = 1.0
-    variation_weight: float = 0.02
-    layers: dict = dataclasses.field(default_factory=lambda: dict.fromkeys(style.STYLE_LAYERS, 1.0))
-    mask: str = "none"
-    goes: str = INSIDE
-    strokes: tuple = ()
-    brush: float = 0.1
-    keep_colours: bool = False
-    size: int = 128
-    start: str = "content"
-    way: str = "optimise"
-    strength: float = 1.0
-
-    def __post_init__(self):
-        choices = {"mask": MASKS, "goes": GOES, "start": STARTS, "way": WAYS}
-        for name, known in choices.items():
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}.")
-        for name in ("blend", "strength"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {value!r}.")
-        low, high = SIZES
-        if not low <= self.size <= high:
-            raise ValueError(f"size must be from {low} to {high} pixels, got {self.size!r}.")
-
-    @property
-    def weights(self):
-        """The `style.Weights` that they ask for."""
-        shares = {"none": (1 - self.blend, self.blend)}
-        shares = shares.get(self.mask, (1.0,) if self.goes == INSIDE else (1.0, 1.0))
-        return style.Weights(
-            self.content_weight, self.style_weight, self.variation_weight, self.layers, shares
-        )
-
-    def changes(self, before):
-        """Return dict of field -> value of what is not as in `before`."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in fields.items() if value != getattr(before, name)}
-
-
-# Fields after which there is another objective, and those that touch the picture itself.
-PICTURES = {"content", "first", "second", "size", "mask", "goes", "strokes", "brush"}
-TOUCHING = {"content", "size", "mask", "goes", "strokes", "brush", "way"}
+    def step(self, picture, gradient):
+        """Return the next picture, float32 of the same shape."""
+        self._count += 1
+        self._mean = MEMORY * self._mean + (1 - MEMORY) * gradient
+        self._square = SHARPNESS * self._square + (1 - SHARPNESS) * gradient**2
+        mean = self._mean / (1 - MEMORY**self._count)
+        deviation = np.sqrt(self._square / (1 - SHARPNESS**self._count))
+        return np.clip(picture - RATE * mean / (deviation + 1e-12), -1, 1).astype("float32")
 
 
 # The session -------------------------------------------------------------------------------------
@@ -202,9 +122,11 @@ class StyleSession:
             ValueError: if the settings name what there is not.
         """
         self._encoder, self._one_pass = encoder, one_pass
+        self._ours = contents is None, styles is None
+        self._files = {}  # (kind, name) of the reader's own pictures -> name of the file
         self.contents = dict(course_contents() if contents is None else contents)
         self.styles = dict(course_styles() if styles is None else styles)
-        self.settings = settings or Settings()
+        self.settings = self._first = settings or Settings()
         self._check(self.settings)
         self._make_objective()
         self.start_again()
@@ -260,7 +182,7 @@ class StyleSession:
         free, number = name, 1
         while free in known:
             free, number = f"{name} {number + 1}", number + 1
-        known[free] = pixels
+        known[free], self._files[kind, free] = pixels, name
         return free
 
     # Steps ----------------------------------------------------------------------------------------
@@ -334,22 +256,32 @@ class StyleSession:
         """
         return self._objective.grams(self.picture, layer)
 
-    def code(self):
-        """Return a cell that makes the same picture, where `encoder` is known."""
-        (first, steps), *rest = self.log
-        lines = ["from course_lib import plots"]
+    def code(self, log=None):
+        """Return a cell that makes the picture of a log again, where `encoder` is known."""
+        log = log or self.log
+        used = {("content", settings.content) for settings, _ in log}
+        used |= {("style", name) for each, _ in log for name in (each.first, each.second)}
         own = [
-            f"session.add({kind!r}, {name!r}, read_image({name!r}, size={SIDE}))"
-            for kind, name in self._own()
+            f"session.add({kind!r}, {name!r}, read_image({file!r}, size={SIDE}))"
+            for (kind, name), file in self._files.items()
+            if (kind, name) in used
         ]
-        if own:
-            lines.append("from course_lib.datasets.images import read_image")
-        lines += ["from course_lib.style_session import StyleSession", ""]
-        one_pass = "" if self._one_pass is None else ", one_pass=one_pass"
-        lines += [f"session = StyleSession(encoder{one_pass})", *own]
-        before = Settings()
-        for settings, steps in self.log:
-            lines += [_call("change", settings.changes(before)), f"session.run({steps})"]
+        given = "".join(
+            f", {name}={name}"
+            for name, is_ours in zip(("contents", "styles"), self._ours, strict=True)
+            if not is_ours
+        )
+        given += "" if self._one_pass is None else ", one_pass=one_pass"
+        lines = ["from course_lib import plots"]
+        lines += ["from course_lib.datasets.images import read_image"] if own else []
+        lines += ["from course_lib.style_session import Settings, StyleSession", ""]
+        start = _call("Settings", self._first.changes(Settings()))
+        lines += [f"session = StyleSession(encoder, {start}{given})", *own]
+        before = self._first
+        for number, (settings, steps) in enumerate(log):
+            changes = settings.changes(before)
+            lines += [_call("session.change", changes)] if changes or number else []
+            lines += [f"session.run({steps})"] if steps else []
             before = settings
         return "\n".join([*lines, "plots.image_grid(session.result[None]);"])
 
@@ -426,3 +358,8 @@ class StyleSession:
             self._every *= 2
             self.frames = self.frames[::2]
         self.frames.append(Frame(self.steps, images.to_uint8(self.result)))
+
+
+def _call(name, values):
+    """A line of code: a call with its arguments."""
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in values.items())})"
