@@ -16,7 +16,6 @@ from course_lib.style_settings import BOTH, INSIDE, Settings, mask
 SIDE = 256  # of the pictures that come with the desk, in pixels
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # of red, green and blue, ITU-R BT.601
 MOST_FRAMES = 60
-RATE, MEMORY, SHARPNESS = 0.05, 0.9, 0.99
 # Fields after which there is another objective, and those that touch the picture itself.
 PICTURES = {"content", "first", "second", "size", "mask", "goes", "strokes", "brush"}
 TOUCHING = {"content", "size", "mask", "goes", "strokes", "brush", "way"}
@@ -49,7 +48,7 @@ def keep_colours(picture, content):
     """Return a picture with the brightness of one and the colours of another.
 
     In YIQ, to give content the luma of picture, and to leave its I and Q, is to add the difference
-    of luma to red, green and blue (Gatys et al. 2017, section 5.2).
+    of luma to red, green and blue (Gatys et al. 2017, section 5).
 
     Args:
         picture, content: float (height, width, 3) in [-1, 1].
@@ -58,25 +57,6 @@ def keep_colours(picture, content):
         float32 (height, width, 3), clipped to [-1, 1].
     """
     return np.clip(content + ((picture - content) @ LUMA)[..., None], -1, 1).astype("float32")
-
-
-# Descent -----------------------------------------------------------------------------------------
-
-
-class Descent:
-    """Adam (Kingma and Ba 2015) over one picture, which is then clipped to [-1, 1]."""
-
-    def __init__(self):
-        self._count, self._mean, self._square = 0, 0.0, 0.0
-
-    def step(self, picture, gradient):
-        """Return the next picture, float32 of the same shape."""
-        self._count += 1
-        self._mean = MEMORY * self._mean + (1 - MEMORY) * gradient
-        self._square = SHARPNESS * self._square + (1 - SHARPNESS) * gradient**2
-        mean = self._mean / (1 - MEMORY**self._count)
-        deviation = np.sqrt(self._square / (1 - SHARPNESS**self._count))
-        return np.clip(picture - RATE * mean / (deviation + 1e-12), -1, 1).astype("float32")
 
 
 # The session -------------------------------------------------------------------------------------
@@ -142,7 +122,7 @@ class StyleSession:
         self._keep_frame()
 
     def change(self, **changes):
-        """Change settings by name; the picture goes on from where it is, without its momentum.
+        """Change settings by name; the picture goes on from where it is.
 
         Where no step was taken yet, it begins anew with the settings. What lies outside of all
         masks becomes the content again.
@@ -191,10 +171,9 @@ class StyleSession:
         """Take one step; in one pass there is none to take."""
         if self.settings.way == "one pass":
             return
-        _, gradient = self._look()
-        self.picture = self._descent.step(self.picture, gradient)
-        self._found = None
+        self.picture, self._found = self._descent.step(self.picture, self._look())
         self.steps += 1
+        self._note_terms()
         settings, steps = self.log[-1]
         self.log[-1] = (settings, steps + 1)
         if self.steps % self._every == 0:
@@ -314,14 +293,17 @@ class StyleSession:
 
     def _forget(self):
         """Forget what was found for other settings."""
-        self._found, self._descent = None, Descent()
+        self._found, self._descent = None, style.Descent(self._objective)
 
     def _look(self):
         """Terms and gradient at the picture, found once for each picture and settings."""
         if self._found is None:
             self._found = self._objective.value_and_gradient(self.picture)
-            self.rows.append({"steps": self.steps, **self._found[0]})
+            self._note_terms()
         return self._found
+
+    def _note_terms(self):
+        self.rows.append({"steps": self.steps, **self._found[0]})
 
     def _touch(self):
         """Let the picture be what size, content, mask and way make of it."""

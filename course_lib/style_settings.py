@@ -68,7 +68,7 @@ class Settings:
     blend: float = 0.0
     content_weight: float = 1.0
     style_weight: float = 1.0
-    variation_weight: float = 0.02
+    variation_weight: float = 5.0
     layers: dict = dataclasses.field(default_factory=lambda: dict.fromkeys(style.STYLE_LAYERS, 1.0))
     mask: str = "none"
     goes: str = INSIDE
