@@ -157,7 +157,16 @@ class StyleSession:
 
         Returns:
             The name that it got.
+
+        Raises:
+            ValueError: for pixels of another shape or type.
         """
+        pixels = np.asarray(pixels)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3:
+            raise ValueError(
+                f"{name} must be uint8 (height, width, 3); got {pixels.dtype} of shape "
+                f"{pixels.shape}. course_lib.datasets.images.read_image reads a file so."
+            )
         known = {"content": self.contents, "style": self.styles}[kind]
         free, number = name, 1
         while free in known:
@@ -185,9 +194,10 @@ class StyleSession:
             self.step()
 
     def replay(self, log):
-        """Do again what a log says, from its start."""
+        """Do again what a log says, from its start: a list as in `log`, or what `load` returns."""
         (self.settings, steps), *rest = log
         self._check(self.settings)
+        self._make_objective()
         self.start_again()
         self.run(steps)
         for settings, steps in rest:
@@ -271,6 +281,11 @@ class StyleSession:
         for field, known in names.items():
             if (name := getattr(settings, field)) not in known:
                 raise ValueError(f"{field} names {name!r}; there is: {', '.join(known)}.")
+        if set(settings.layers) != set(self._first.layers):
+            raise ValueError(
+                f"layers must be those of the start, {', '.join(self._first.layers)}; got "
+                f"{', '.join(settings.layers)}. A weight of 0 leaves a layer out."
+            )
         if settings.way == "one pass" and self._one_pass is None:
             raise ValueError("the way 'one pass' needs a network: pass it as one_pass.")
         settings.weights  # noqa: B018  says what is wrong with them
@@ -319,7 +334,7 @@ class StyleSession:
             picture = content
         inside = self.mask
         if inside is not None and settings.goes == INSIDE:
-            picture = np.where(inside[..., None] > 0, picture, content)
+            picture = content + inside[..., None] * (picture - content)
         self.picture, self._found = picture, None
 
     def _pass(self):

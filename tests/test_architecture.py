@@ -35,7 +35,8 @@ ARROWS = {
     "steps": {"losses", "diffaugment"},
     "latent_space": set(),
     "steering": {"features", "latent_space", "datasets", "shipped"},
-    "studio": {"latent_space"},
+    "session_files": set(),
+    "studio": {"latent_space", "session_files"},
     "augment": set(),
     "classify": {"augment", "steps"},
     "progress": {"checkpoints"},
@@ -47,6 +48,8 @@ ARROWS = {
     "health": {"steps", "losses", "features", "metrics"},
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "style": {"features"},
+    "style_settings": {"style", "datasets", "session_files"},
+    "style_session": {"style_settings", "style", "datasets"},
     "widgets": {
         "plots",
         "runtime",
@@ -68,6 +71,9 @@ ARROWS = {
         "adversarial",
         "health",
         "studio",
+        "session_files",
+        "style_settings",
+        "style_session",
         "latent_space",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
@@ -85,6 +91,7 @@ WITHOUT_TENSORFLOW = [
     "convolution",
     "array_files",
     "checkpoints",
+    "session_files",
     "publish",
     "__init__",
 ]

@@ -78,6 +78,7 @@ class StyleControls:
             core=None if canvas is None else not canvas,
         )  # fmt: skip
         self._make_buttons(list(settings.layers))
+        self.enable(settings)
 
     def _make_buttons(self, layers):
         self.uploads = {
@@ -121,6 +122,14 @@ class StyleControls:
                 control.value = value
         for name, weight in settings.layers.items():
             self.layers[name].value = weight
+        strokes = [list(map(list, stroke)) for stroke in settings.strokes]
+        if self.canvas.strokes != strokes:
+            self.canvas.strokes = strokes
+        self.canvas.brush = settings.brush
+        self.enable(settings)
+
+    def enable(self, settings):
+        """Grey out what is without effect under these settings."""
         masked, one_pass = settings.mask != "none", settings.way == "one pass"
         without = {"blend": masked, "goes": not masked, "strength": not one_pass}
         without |= {name: one_pass for name in ("style_weight", "content_weight", "start")}

@@ -1,5 +1,6 @@
 """The style desk: a picture takes on styles step by step, while everything may be changed."""
 
+import contextlib
 import html
 import io
 import threading
@@ -71,7 +72,7 @@ class StyleDesk(StyleControls):
 
     def change(self, **changes):
         """Change settings as the controls do: for cells and tests."""
-        self.worker.run(lambda: self._change(changes))
+        self.worker.run(lambda: self._change(changes), self._follow)
 
     @property
     def source(self):
@@ -106,8 +107,16 @@ class StyleDesk(StyleControls):
             control.observe(lambda event, field=field: self._note_setting(field, event["new"]),
                             "value")  # fmt: skip
 
+    @contextlib.contextmanager
+    def _quietly(self):
+        """Within it the panel itself moves controls: nothing is to follow from it."""
+        self._following = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._following = None
+
     def _by_reader(self):
-        """Whether a control was moved by the reader, and not by the panel itself."""
         return self._following != threading.get_ident()
 
     def _moved(self, name, value):
@@ -122,11 +131,12 @@ class StyleDesk(StyleControls):
             self.worker.submit(weigh, key=name)
 
     def _painted(self, event):
-        strokes = tuple(tuple(map(tuple, stroke)) for stroke in self.canvas.strokes)
-        painted = {"strokes": strokes, "brush": self.canvas.brush}
-        if event["name"] == "strokes" and strokes:
-            painted["mask"] = "painted"
-        self.worker.submit(lambda: self._change(painted), key="painted")
+        if self._by_reader():
+            strokes = tuple(tuple(map(tuple, stroke)) for stroke in self.canvas.strokes)
+            painted = {"strokes": strokes, "brush": self.canvas.brush}
+            self.worker.submit(lambda: self._change(painted), key="painted")
+            if strokes and event["name"] == "strokes":
+                self.controls["mask"].value = "painted"
 
     def _uploaded(self, field, files):
         if files:
@@ -152,11 +162,28 @@ class StyleDesk(StyleControls):
     # Commands of the worker -----------------------------------------------------------------------
 
     def _newest(self):
+        """Look at the running picture again."""
+        if self._looking is not None:
+            with self._quietly():
+                self.time.value = self.time.options[-1]
         self._looking, self._note = None, ""
 
     def _change(self, changes):
         self._newest()
-        self.session.change(**changes)
+        try:
+            self.session.change(**changes)
+        except ValueError:
+            self._follow()  # the control goes back to what holds
+            raise
+        self.enable(self.session.settings)
+
+    def _follow(self):
+        """Let the controls say what is, where it was not the reader who moved them.
+
+        Never while a picture is drawn: a slider that is being dragged would jump back.
+        """
+        with self._quietly():
+            self.show(self.session)
 
     def _step(self):
         if self.session.settings.way == "one pass":
@@ -182,6 +209,7 @@ class StyleDesk(StyleControls):
         pixels = images.resize(whole[None], style_session.SIDE)[0]
         kind = "content" if field == "content" else "style"
         self._change({field: self.session.add(kind, name, pixels)})
+        self._follow()
         height, width = whole.shape[:2]
         self._note = f"{name}: {width} × {height} pixels, the middle square of it"
 
@@ -212,7 +240,8 @@ class StyleDesk(StyleControls):
         self.image.value = buffer.getvalue()
         code = html.escape(self.source)
         self.code.value = f'<pre style="max-height:20em;overflow:auto">{code}</pre>'
-        self._follow()
+        if not self.worker.playing:  # a slider whose ends move can't be dragged
+            self._offer_frames()
         return "<br>".join(html.escape(line) for line in self.words() if line)
 
     def _page(self):
@@ -267,20 +296,15 @@ class StyleDesk(StyleControls):
             f"{wanted.max():.4g}, mean squared difference {distance:.4g}"
         )
 
-    def _follow(self):
-        """Let the controls say what is, also after a setting that was refused."""
-        self._following = threading.get_ident()
-        try:
-            self.show(self.session)
-            if self.worker.playing:
-                return  # a slider whose ends move can't be dragged
-            steps = [frame.step for frame in self.session.frames]
-            steps += [self.session.steps] if self.session.steps > steps[-1] else []
-            if self.time.options != tuple(steps):
+    def _offer_frames(self):
+        """Let the slider over the frames reach up to the newest picture."""
+        session = self.session
+        steps = [frame.step for frame in session.frames]
+        steps += [session.steps] if session.steps > steps[-1] else []
+        if self.time.options != tuple(steps):
+            with self._quietly():
                 self.time.options = tuple(steps)
-            self.time.value = steps[-1] if self._looking is None else self._looking.step
-        finally:
-            self._following = None
+                self.time.value = steps[-1]
 
     def _say(self, words):
         self.status.value = f'<div role="status">{words}</div>'
