@@ -80,7 +80,8 @@ def shows(panel, picture, place=(0, 0), side=style_page.RESULT):
     return difference.mean() < 5
 
 
-SMALL = [(style_page.RESULT + 8 + 182 * column, 216 * row) for row in (0, 1) for column in range(3)]
+SMALL = [style_page._place(index) for index in range(6)]
+SIDE = style_page.SMALL
 
 
 def move(panel, widget, **state):
@@ -301,7 +302,7 @@ def test_what_is_painted_on_the_canvas_is_the_mask(panel):
     paint(panel, LINE)
     assert panel.controls["mask"].value == "painted" == panel.session.settings.mask
     inside = style_settings.mask("painted", SIZE, LINE, panel.canvas.brush)
-    assert shows(panel, (255 * inside).astype("uint8")[..., None].repeat(3, -1), SMALL[3], 174)
+    assert shows(panel, (255 * inside).astype("uint8")[..., None].repeat(3, -1), SMALL[3], SIDE)
     panel.run(4)
     outside = inside == 0
     np.testing.assert_allclose(panel.session.picture[outside], panel.session.content[outside],
@@ -339,7 +340,7 @@ def test_an_upload_is_cut_chosen_and_shown(panel, field, place):
     move(panel, panel.uploads[field], value=file())
     assert getattr(panel.session.settings, field) == "own.png" == panel.controls[field].value
     teal = np.full((SIZE, SIZE, 3), [0, 128, 128], "uint8")
-    assert shows(panel, teal, SMALL[place], 174)
+    assert shows(panel, teal, SMALL[place], SIDE)
     assert "own.png: 60 × 40 pixels, the middle square of it" in panel.status.value
     assert "read_image(&#x27;own.png&#x27;, size=256)" in panel.code.value
     other = "second" if field == "first" else "first"
@@ -400,13 +401,13 @@ def test_gram_chooses_the_layer_whose_matrices_are_shown(panel):
     move(panel, panel.gram, index=1)
     now, wanted = panel.session.grams("block1_conv1")
     for place, expected in zip(SMALL[4:], style_page.heat(now, wanted), strict=True):
-        shown = page(panel)[place[1] + style_page.LINE :, place[0] :][:174, :174]
-        wide = np.asarray(expected.resize((174, 174), Image.Resampling.NEAREST)).astype(int)
+        shown = page(panel)[place[1] + style_page.LINE :, place[0] :][:SIDE, :SIDE]
+        wide = np.asarray(expected.resize((SIDE, SIDE), Image.Resampling.NEAREST)).astype(int)
         assert np.abs(shown - wide)[2:-2, 2:-2].mean() < 8
     assert f"block1_conv1: largest value now {now.max():.4g}" in panel.status.value
     assert f"difference {np.mean((now - wanted) ** 2):.4g}" in panel.status.value
     move(panel, panel.gram, index=0)
-    assert (page(panel)[250:420, 610:950] > 240).all() and "Gram" not in panel.status.value
+    assert (page(panel)[240:370, 530:] > 240).all() and "Gram" not in panel.status.value
 
 
 def test_heat_has_one_scale_and_one_order():
@@ -425,7 +426,7 @@ def test_heat_has_one_scale_and_one_order():
 def test_the_page_shows_content_and_both_styles(panel):
     for pixels, place in zip((CONTENTS["house"], STYLES["red"], STYLES["blue"]), SMALL,
                              strict=False):  # fmt: skip
-        assert shows(panel, pixels, place, 174)
+        assert shows(panel, pixels, place, SIDE)
 
 
 def rows_of(values):

@@ -320,6 +320,7 @@ def _desk_moves():
     chosen = ("content", "first", "second", "size", "way", "mask", "goes", "start")
     slid = ("style_weight", "content_weight", "variation_weight")
     states |= {f"controls[{name}]": {"index": 1} for name in (*chosen, *slid)}
+    states["controls[second]"] = {"index": 2}
     states |= {"controls[blend]": {"value": 0.5}, "controls[strength]": {"value": 0.5}}
     states |= {"controls[keep_colours]": {"value": True}}
     states |= {f"layers[block{block}_conv1]": {"value": 2.0} for block in (1, 2, 3, 4)}

@@ -58,7 +58,7 @@ class StyleControls:
                 options=sorted({*(known or EDGES), settings.size}) if name == "size"
                 else list(known or choices[name]),
                 value=getattr(settings, name), description=words, style=_wide(),
-                layout={"width": "21em"},
+                layout={"width": "25em"},
             )
             for name, (words, known) in LISTS.items()
         }  # fmt: skip
@@ -69,7 +69,7 @@ class StyleControls:
         self.layers = {
             name: ipywidgets.FloatSlider(
                 value=weight, min=0, max=5, step=0.1, description=name, continuous_update=True,
-                style=_wide(), layout={"width": "21em"},
+                style=_wide(), layout={"width": "25em"},
             )
             for name, weight in settings.layers.items()
         }  # fmt: skip
@@ -174,7 +174,7 @@ def _row(*widgets):
     return ipywidgets.HBox(list(widgets), layout={"flex_flow": "row wrap"})
 
 
-def _wide(width="8em"):
+def _wide(width="9.5em"):
     return {"description_width": width}
 
 
@@ -183,9 +183,9 @@ def _slider(name, settings):
     if name in ("blend", "strength"):
         return ipywidgets.FloatSlider(
             value=value, min=0, max=1, step=0.05, description=words, continuous_update=True,
-            style=_wide(), layout={"width": "21em"},
+            style=_wide(), layout={"width": "25em"},
         )  # fmt: skip
     return ipywidgets.SelectionSlider(
         options=sorted({*WEIGHTS, value}), value=value, description=words, continuous_update=True,
-        style=_wide(), layout={"width": "21em"},
+        style=_wide(), layout={"width": "25em"},
     )  # fmt: skip

@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw, ImageFont
 from course_lib import plots
 
 GAP, LINE = 8, 18  # pixels between two pictures, and for the words above each
-RESULT, SMALL = 416, 174
+RESULT, SMALL = 360, 150
 WIDTH = RESULT + 3 * (GAP + SMALL)
-CURVES = 132  # height of the strip of losses
+CURVES = 112  # height of the strip of losses
 TOP = LINE + RESULT + GAP  # where it begins
 HEIGHT = TOP + LINE + CURVES
 MARGIN = (46, 150)  # left and right of the curves, for their numbers
@@ -65,9 +65,9 @@ def heat(now, wanted):
 
 
 def _place(index):
-    """Top left corner of a small picture: three in a row, in two rows."""
+    """Top left corner of a small picture: three in a row, two rows as high as the result."""
     row, column = divmod(index, 3)
-    return RESULT + GAP + column * (SMALL + GAP), row * (LINE + SMALL + GAP + 16)
+    return RESULT + GAP + column * (SMALL + GAP), row * (RESULT - SMALL)
 
 
 def _paste(page, words, picture, place, side, *, smooth=True):
