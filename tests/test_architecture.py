@@ -35,7 +35,8 @@ ARROWS = {
     "steps": {"losses", "diffaugment"},
     "latent_space": set(),
     "steering": {"features", "latent_space", "datasets", "shipped"},
-    "studio": {"latent_space"},
+    "session_files": set(),
+    "studio": {"latent_space", "session_files"},
     "augment": set(),
     "classify": {"augment", "steps"},
     "progress": {"checkpoints"},
@@ -49,6 +50,8 @@ ARROWS = {
     "descent": set(),
     "style": {"descent"},
     "colours": set(),
+    "style_settings": {"style", "datasets", "session_files"},
+    "style_session": {"style_settings", "style", "datasets"},
     "widgets": {
         "plots",
         "runtime",
@@ -70,6 +73,9 @@ ARROWS = {
         "adversarial",
         "health",
         "studio",
+        "session_files",
+        "style_settings",
+        "style_session",
         "latent_space",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
@@ -88,6 +94,7 @@ WITHOUT_TENSORFLOW = [
     "colours",
     "array_files",
     "checkpoints",
+    "session_files",
     "publish",
     "__init__",
 ]
