@@ -63,6 +63,11 @@ class Crops:
         return crops / 127.5 - 1
 
 
+# One style ----------------------------------------------------------------------------------------
+
+CONTENT = ("block3_conv2",)
+
+
 @dataclasses.dataclass(frozen=True)
 class FeedForwardConfig:
     """Weights of the three terms, each relative to the size of its target."""
@@ -72,13 +77,36 @@ class FeedForwardConfig:
     variation: float = 0.1
 
 
-@dataclasses.dataclass(frozen=True)
-class AdainConfig:
-    """Weights of the terms, each relative to the size of its target."""
+def make_terms(encoder, style_image):
+    """Return the function (images, contents) -> dict of what a network of one style makes small.
 
-    content: float = 1.0
-    style: float = 2.0
-    variation: float = 0.05
+    Args:
+        encoder: Keras model, images -> dict of feature maps.
+        style_image: float (height, width, 3) in [-1, 1].
+
+    Returns:
+        callable of two float32 batches (batch, height, width, 3) in [-1, 1] -> the float32 scalars
+        content, style (each 0 at the target, 1 for features of 0, added up over the layers) and
+        variation.
+    """
+    encoder = style.layers_of(encoder, tuple(dict.fromkeys(CONTENT + style.STYLE_LAYERS)))
+    wanted = encoder(style_image[None])
+    wanted = {name: style.gram(wanted[name]) for name in style.STYLE_LAYERS}
+
+    def terms(images, contents):
+        features, targets = encoder(images), encoder(contents)
+        return {
+            "content": sum(relative(features[name], targets[name]) for name in CONTENT),
+            "style": sum(relative(style.gram(features[name]), wanted[name]) for name in wanted),
+            "variation": style.total_variation(images),
+        }
+
+    return terms
+
+
+def weighted(terms, config):
+    """Return the sum of the terms, each times its weight of the config, a float32 scalar."""
+    return sum(getattr(config, name) * value for name, value in terms.items())
 
 
 def make_feed_forward_step(network, encoder, style_image, optimizer, config):
@@ -97,30 +125,59 @@ def make_feed_forward_step(network, encoder, style_image, optimizer, config):
 
     Source: Johnson et al. 2016, https://arxiv.org/abs/1603.08155.
     """
-    encoder = style.layers_of(encoder, tuple(dict.fromkeys(CONTENT + style.STYLE_LAYERS)))
-    wanted = encoder(style_image[None])
-    wanted = {name: style.gram(wanted[name]) for name in style.STYLE_LAYERS}
+    terms = make_terms(encoder, style_image)
     optimizer.build(network.trainable_variables)
 
     def step(contents):
-        targets = encoder(contents)
         with tf.GradientTape() as tape:
-            images = network(contents, training=True)
-            features = encoder(images)
-            terms = {
-                "content": sum(relative(features[name], targets[name]) for name in CONTENT),
-                "style": sum(relative(style.gram(features[name]), wanted[name]) for name in wanted),
-                "variation": style.total_variation(images),
-            }
-            loss = sum(getattr(config, name) * value for name, value in terms.items())
-            loss = steps.scale(optimizer, loss)
+            found = terms(network(contents, training=True), contents)
+            loss = steps.scale(optimizer, weighted(found, config))
         steps.descend(tape, loss, network, optimizer)
-        return terms
+        return found
 
     return tf.function(step, autograph=False)
 
 
-CONTENT = ("block3_conv2",)
+class PictureLoss:
+    """The loss of `make_feed_forward_step` over one picture instead of a network.
+
+    `style.descend` and `style.descend_adam` take it for an objective: what they find is what the
+    network tries to draw in one pass.
+
+    Args:
+        terms: what `make_terms` returns.
+        content: float (height, width, 3) in [-1, 1].
+        config: `FeedForwardConfig`.
+    """
+
+    def __init__(self, terms, content, config):
+        content = tf.constant(np.asarray(content, "float32")[None])
+
+        def run(image):
+            with tf.GradientTape() as tape:
+                tape.watch(image)
+                found = terms(image, content)
+                found["total"] = weighted(found, config)
+            return found, tape.gradient(found["total"], image)
+
+        self._run = tf.function(run, autograph=False)
+
+    def value_and_gradient(self, image):
+        """Return (dict of floats, `total` among them, and the gradient, float32) of a picture."""
+        found, gradient = self._run(tf.constant(np.asarray(image, "float32")[None]))
+        return {name: float(value) for name, value in found.items()}, gradient.numpy()[0]
+
+
+# Any style ----------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class AdainConfig:
+    """Weights of the terms, each relative to the size of its target."""
+
+    content: float = 1.0
+    style: float = 2.0
+    variation: float = 0.05
 
 
 def make_adain_step(decoder, encoder, optimizer, config):
@@ -154,7 +211,7 @@ def make_adain_step(decoder, encoder, optimizer, config):
                 "style": sum(_statistics_loss(features[name], wanted[name]) for name in wanted),
                 "variation": style.total_variation(images),
             }
-            loss = sum(getattr(config, name) * value for name, value in terms.items())
+            loss = weighted(terms, config)
             # Beyond the range no screen shows a difference; without this the decoder goes there.
             loss += tf.reduce_mean(tf.square(images - tf.clip_by_value(images, -1, 1)))
             loss = steps.scale(optimizer, loss)
