@@ -47,6 +47,8 @@ ARROWS = {
     "health": {"steps", "losses", "features", "metrics"},
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "style": {"features"},
+    "style_steps": {"steps", "style"},
+    "fast_style": {"style"},
     "widgets": {
         "plots",
         "runtime",
@@ -56,6 +58,7 @@ ARROWS = {
         "metrics",
         "datasets",
         "style",
+        "fast_style",
         "laboratory",
         "lab_settings",
         "theory",
