@@ -112,7 +112,7 @@ def painter(shape=(None, None, 3)):
     return keras.Model(images, Paint()(images))
 
 
-def by_differences(loss, count, *, nudge=1e-2):
+def by_differences(loss, count, *, nudge=2e-4):
     """Central differences of a function of a few numbers."""
     return [
         (loss(nudge * row) - loss(-nudge * row)) / (2 * nudge) for row in np.eye(count)
@@ -134,7 +134,7 @@ def test_one_step_of_one_style_goes_down_the_weighted_sum(encoder):
         return sum(getattr(config, name) * value for name, value in terms.items())
 
     expected = -0.1 * np.array(by_differences(loss, 3))
-    np.testing.assert_allclose(network.get_weights()[0], expected, rtol=0.03, atol=1e-4)
+    np.testing.assert_allclose(network.get_weights()[0], expected, rtol=0.02, atol=1e-3)
     before = one_style_terms(encoder, contents, contents, painting)
     for name, value in before.items():
         np.testing.assert_allclose(reported[name], value, rtol=1e-3, atol=1e-9, err_msg=name)
@@ -191,7 +191,7 @@ def test_the_adain_step_goes_down_its_weighted_sum(encoder):
     target = adain_in_numpy(features(encoder, contents)["block4_conv1"], wanted["block4_conv1"])
     base = 1.2 * picture(2, 16, 16, 3)  # partly beyond the range, which is punished
     deepest = keras.Input((None, None, 7))
-    painted = Paint()(base + 0 * keras.ops.mean(deepest))
+    painted = Paint()(0 * keras.ops.mean(deepest) + base)
     decoder = keras.Model(deepest, painted)
     config = style_steps.AdainConfig(2.0, 0.7, 3.0)
     step = style_steps.make_adain_step(decoder, encoder, keras.optimizers.SGD(0.1), config)
@@ -204,7 +204,7 @@ def test_the_adain_step_goes_down_its_weighted_sum(encoder):
         return sum(getattr(config, name) * value for name, value in terms.items()) + beyond
 
     expected = -0.1 * np.array(by_differences(loss, 3))
-    np.testing.assert_allclose(decoder.get_weights()[0], expected, rtol=0.03, atol=2e-4)
+    np.testing.assert_allclose(decoder.get_weights()[0], expected, rtol=0.02, atol=2e-3)
     for name, value in any_style_terms(encoder, base, target, wanted).items():
         np.testing.assert_allclose(reported[name], value, rtol=1e-3, err_msg=name)
 
