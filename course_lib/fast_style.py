@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from course_lib import style
+from course_lib.descent import checked_picture
 
 DEEPEST = style.STYLE_LAYERS[-1]  # where AdaIN happens
-SMALLEST = 16  # side of a picture in pixels
 
 
 # One style ----------------------------------------------------------------------------------------
@@ -166,17 +166,7 @@ def _compiled(network):
 
 def _batch(image, name, multiple):
     """Return a picture as a batch of one, continued to sides that are multiples."""
-    image = np.asarray(image, "float32")
-    if image.ndim != 3 or image.shape[-1] != 3 or min(image.shape[:2]) < SMALLEST:
-        raise ValueError(
-            f"{name} must have the shape (height, width, 3), each side at least {SMALLEST}; got "
-            f"{image.shape}."
-        )
-    if not (image.min() >= -1.001 and image.max() <= 1.001):  # written so that NaN fails as well
-        raise ValueError(
-            f"{name} must have values in [-1, 1], got [{image.min():.4g}, {image.max():.4g}]; "
-            "convert pixels with course_lib.datasets.images.to_float."
-        )
+    image = checked_picture(image, name)
     missing = [(0, -side % multiple) for side in image.shape[:2]]
     return tf.constant(np.pad(image, [*missing, (0, 0)], mode="reflect")[None])
 

@@ -2,19 +2,21 @@ r"""Style and content of pictures, measured in the layers of a fixed encoder, an
 
 Content is what the features of a deep layer say; style is which features occur together, wherever
 that is (the Gram matrix), or only how large they are on average and how much they vary (AdaIN).
-Sources: Gatys et al. 2016, https://doi.org/10.1109/CVPR.2016.265; for regions and colour Gatys et
-al. 2017, https://arxiv.org/abs/1611.07865; Huang and Belongie 2017,
+Both losses are relative errors, without a unit: 0 is a perfect match, and 1 what an answer of
+zeros would get, so that layers, encoders and sizes of pictures can be compared.
+Sources: Gatys et al. 2016, https://doi.org/10.1109/CVPR.2016.265; for regions and coarse to fine
+Gatys et al. 2017, https://arxiv.org/abs/1611.07865; Huang and Belongie 2017,
 https://arxiv.org/abs/1703.06868.
 """
 
 import dataclasses
 import functools
-import time
 
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import optimize
+
+from course_lib.descent import Step, checked_picture, descend, descend_adam  # noqa: F401
 
 CONTENT_LAYERS = ("block4_conv1",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
@@ -64,14 +66,15 @@ def adain(content, style):
     return style_deviation * (content - content_mean) / content_deviation + style_mean
 
 
-def content_loss(features, target):
-    """Return the mean squared difference of two feature maps, a float32 scalar."""
-    return tf.reduce_mean(tf.square(tf.cast(features, tf.float32) - tf.cast(target, tf.float32)))
+def relative_error(found, target):
+    r"""Return $\sum (F - P)^2 / \sum P^2$ of feature maps or Gram matrices, a float32 scalar.
 
-
-def style_loss(matrix, target):
-    """Return the mean squared difference of two Gram matrices, a float32 scalar."""
-    return tf.reduce_mean(tf.square(matrix - target))
+    This is the content loss, where features are given, and a layer's style loss, where Gram
+    matrices are: Gatys' losses, up to a factor that makes them the same for every layer.
+    """
+    found, target = tf.cast(found, tf.float32), tf.cast(target, tf.float32)
+    error = tf.reduce_mean(tf.square(found - target))
+    return error / (tf.reduce_mean(tf.square(target)) + 1e-8)
 
 
 def total_variation(images):
@@ -116,33 +119,42 @@ class Objective:
     Args:
         encoder: Keras model, images in [-1, 1] -> dict of layer name -> feature maps.
         content: float (height, width, 3) in [-1, 1].
-        styles: list of float (height, width, 3) in [-1, 1], of any sizes.
-        weights: `Weights`.
+        styles: list of float (height, width, 3) in [-1, 1], of any sizes. Empty: there is no
+            style loss, and only content and variation count.
+        weights: `Weights`; by default equal shares of all styles.
         regions: None, or for each style a float mask (height, width) of the content's size in
             [0, 1]: where the style goes. What no mask covers stays exactly as it is.
+        content_layers: names of the layers whose features are the content.
+
+    Attributes:
+        shape: of the pictures, (height, width, 3).
+        reach: bool (height, width, 1): where the picture may change.
 
     Raises:
         ValueError: if the pictures, regions or weights don't fit together, naming what was given.
     """
 
-    def __init__(self, encoder, content, styles, weights=None, *, regions=None):
-        content = _picture(content, "content")
-        styles = [_picture(style, f"styles[{index}]") for index, style in enumerate(styles)]
-        if not styles:
-            raise ValueError("styles is empty: give at least one picture.")
-        self.shape = content.shape
-        self._regions = _masks(regions, len(styles), content.shape[:2])
-        self.reach = np.clip(sum(self._regions), 0, 1)[..., None] if regions is not None else 1.0
+    def __init__(
+        self, encoder, content, styles, weights=None, *, regions=None,
+        content_layers=CONTENT_LAYERS,
+    ):  # fmt: skip
+        content = checked_picture(content, "content")
+        styles = [checked_picture(style, f"styles[{index}]") for index, style in enumerate(styles)]
+        weights = weights or Weights(blend=(1.0,) * max(1, len(styles)))
         self._by_region = regions is not None
-        weights = weights or Weights(blend=(1.0,) * len(styles))
-        self.encoder = layers_of(encoder, tuple(dict.fromkeys((*CONTENT_LAYERS, *weights.layers))))
-        self._contents = _targets(self.encoder, content, CONTENT_LAYERS)
-        self._contents = {name: self._contents[name] for name in CONTENT_LAYERS}
-        self._grams = [
-            {name: gram(value) for name, value in self.encoder(style[None]).items()
-             if name in weights.layers}
-            for style in styles
-        ]  # fmt: skip
+        self._regions = _masks(regions, len(styles), content.shape[:2])
+        self.shape = content.shape
+        self.reach = np.ones((*content.shape[:2], 1), bool)
+        if self._by_region:
+            self.reach = np.max(self._regions, axis=0)[..., None] > 0
+        style_layers = tuple(weights.layers) if styles else ()
+        self.encoder = layers_of(encoder, tuple(dict.fromkeys((*content_layers, *style_layers))))
+        features = self.encoder(content[None])
+        self._contents = {name: features[name] for name in content_layers}
+        self._grams = []
+        for style in styles:
+            features = self.encoder(style[None])
+            self._grams.append({name: gram(features[name]) for name in style_layers})
         self._compiled = _value_and_gradient(self.encoder)
         self.weights = weights
 
@@ -153,12 +165,12 @@ class Objective:
 
     @weights.setter
     def weights(self, weights):
-        if len(weights.blend) != len(self._grams):
+        if self._grams and len(weights.blend) != len(self._grams):
             raise ValueError(
                 f"blend has {len(weights.blend)} shares for {len(self._grams)} styles: give each "
                 "its own."
             )
-        if set(weights.layers) != set(self._grams[0]):
+        if self._grams and set(weights.layers) != set(self._grams[0]):
             raise ValueError(
                 f"the style layers are {', '.join(self._grams[0])}; got {', '.join(weights.layers)}"
                 ". A weight of 0 leaves a layer out."
@@ -168,19 +180,11 @@ class Objective:
             name: tf.constant(getattr(weights, name), tf.float32)
             for name in ("content", "style", "variation")
         }
-        self._factors["layers"] = {
-            name: tf.constant(value, tf.float32) for name, value in weights.layers.items()
-        }
+        layers = weights.layers if self._grams else {}
+        self._factors["layers"] = {n: tf.constant(w, tf.float32) for n, w in layers.items()}
         self._wanted = self._grams
-        if not self._by_region:
-            # The sum of the losses to several Gram matrices and the loss to their mean differ by a
-            # constant.
-            shares = np.array(weights.blend) / sum(weights.blend)
-            self._wanted = [
-                {name: sum(share * grams[name] for share, grams in zip(shares, self._grams,
-                                                                       strict=True))
-                 for name in self._grams[0]}
-            ]  # fmt: skip
+        if self._grams and not self._by_region:
+            self._wanted = [_blended(self._grams, weights.blend)]
 
     def terms(self, image):
         """Return dict of content, style, variation and total of a picture; weights included."""
@@ -191,29 +195,19 @@ class Objective:
         terms, gradient = self._run(image)
         return {name: float(v) for name, v in terms.items()}, gradient.numpy()[0] * self.reach
 
+    def loss(self, images):
+        """Return the total of a tensor (1, height, width, 3), for a tape of one's own."""
+        return _terms(self.encoder, images, *self._targets())["total"]
+
     def _run(self, image):
         image = np.asarray(image, "float32")
         if image.shape != self.shape:
             raise ValueError(f"expected a picture of shape {self.shape}, got {image.shape}.")
-        return self._compiled(
-            tf.constant(image[None]), self._contents, self._wanted,
-            [tf.constant(mask[None, ..., None]) for mask in self._regions], self._factors,
-        )  # fmt: skip
+        return self._compiled(tf.constant(image[None]), *self._targets())
 
-
-def _picture(image, name):
-    image = np.asarray(image, "float32")
-    if image.ndim != 3 or image.shape[-1] != 3 or min(image.shape[:2]) < 16:
-        raise ValueError(
-            f"{name} must have the shape (height, width, 3), each side at least 16; got "
-            f"{image.shape}."
-        )
-    if not (image.min() >= -1.001 and image.max() <= 1.001):
-        raise ValueError(
-            f"{name} must have values in [-1, 1], got [{image.min():.4g}, {image.max():.4g}]; "
-            "convert pixels with course_lib.datasets.images.to_float."
-        )
-    return image
+    def _targets(self):
+        masks = [tf.constant(mask[None, ..., None]) for mask in self._regions]
+        return self._contents, self._wanted, masks, self._factors
 
 
 def _masks(regions, count, size):
@@ -243,120 +237,110 @@ def layers_of(encoder, names):
     return keras.Model(encoder.input, {name: known[name] for name in names})
 
 
-def _targets(encoder, picture, names):
-    found = encoder(picture[None])
-    return {name: tf.stop_gradient(found[name]) for name in names}
+def _blended(grams, blend):
+    """Return the mean of several styles' Gram matrices: one loss to it asks for all of them."""
+    shares = np.array(blend) / sum(blend)
+    return {
+        name: sum(share * matrices[name] for share, matrices in zip(shares, grams, strict=True))
+        for name in grams[0]
+    }
 
 
 @functools.lru_cache(maxsize=16)
 def _value_and_gradient(encoder):
-    """Compile (images, contents, Gram matrices by region, masks, factors) -> terms, gradient."""
+    """Compile (images, *targets) -> terms, gradient."""
 
-    def run(images, contents, wanted, masks, factors):
+    def run(images, *targets):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            features = encoder(images)
-            content = sum(content_loss(features[name], contents[name]) for name in contents)
-            style = sum(
-                factor * style_loss(gram(features[name], _shrunk(mask, features[name])),
-                                    grams[name])
-                for mask, grams in zip(masks or [None], wanted, strict=True)
-                for name, factor in factors["layers"].items()
-            )  # fmt: skip
-            terms = {
-                "content": factors["content"] * content,
-                "style": factors["style"] * style,
-                "variation": factors["variation"] * total_variation(images),
-            }
-            terms["total"] = sum(terms.values())
+            terms = _terms(encoder, images, *targets)
         return terms, tape.gradient(terms["total"], images)
 
-    return tf.function(run, autograph=False, reduce_retracing=True)
+    return tf.function(run, autograph=False)
+
+
+def _terms(encoder, images, contents, wanted, masks, factors):
+    """Return dict of content, style, variation and total, weighted, float32 scalars."""
+    features = encoder(images)
+    content = sum(relative_error(features[name], contents[name]) for name in contents)
+    style = tf.constant(0.0)
+    for mask, grams in zip(masks or [None] * len(wanted), wanted, strict=True):
+        for name, factor in factors["layers"].items():
+            found = gram(features[name], _shrunk(mask, features[name]))
+            style += factor * relative_error(found, grams[name])
+    terms = {
+        "content": factors["content"] * content,
+        "style": factors["style"] * style,
+        "variation": factors["variation"] * total_variation(images),
+    }
+    return terms | {"total": sum(terms.values())}
 
 
 def _shrunk(mask, features):
     return None if mask is None else tf.image.resize(mask, tf.shape(features)[1:3], "area")
 
 
-# Optimisation -------------------------------------------------------------------------------------
+# Coarse to fine -----------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Step:
-    """One step of `descend`: its number from 0, the picture before it, the terms, the seconds."""
-
-    number: int
-    image: np.ndarray
-    terms: dict
-    seconds: float
+STAGES = ((4, 60), (2, 60), (1, 40))
 
 
-def descend_adam(objective, start, *, steps=100, learning_rate=0.02, observe=None):
-    """Minimise an objective over a picture as TensorFlow's tutorial does: Adam, then clipping.
+def coarse_to_fine(
+    encoder, content, styles, weights=None, *, regions=None, content_layers=CONTENT_LAYERS,
+    start=None, stages=STAGES, observe=None,
+):  # fmt: skip
+    """Minimise the objective of small pictures first, then start the larger ones from their result.
 
-    Args:
-        objective: `Objective`.
-        start: float (height, width, 3) in [-1, 1].
-        steps: gradients taken.
-        learning_rate: of Adam (beta_1 = 0.99, epsilon = 0.1, as the tutorial has them), for
-            values from 0 to 1; doubled here for [-1, 1].
-        observe: callable, `Step` -> True to stop; None never stops.
-
-    Returns:
-        float32 picture, clipped to [-1, 1].
-    """
-    image = tf.Variable(_picture(start, "start"))
-    optimizer = keras.optimizers.Adam(2 * learning_rate, 0.99, epsilon=0.1)
-    optimizer.build([image])
-    started = time.perf_counter()
-    for number in range(steps):
-        terms, gradient = objective.value_and_gradient(image.numpy())
-        if observe and observe(Step(number, image.numpy(), terms, time.perf_counter() - started)):
-            break
-        optimizer.apply([tf.constant(gradient)], [image])
-        image.assign(tf.clip_by_value(image, -1, 1))
-    return image.numpy()
-
-
-def descend(objective, start, *, steps=100, memory=12, observe=None):
-    """Minimise an objective over a picture with L-BFGS, which learns the curvature on its way.
+    A step of a picture half as high and wide costs a quarter, and moves what the large picture
+    needs many steps for: large shapes and colours. Source: Gatys et al. 2017, section 6.
 
     Args:
-        objective: `Objective`.
-        start: float (height, width, 3) in [-1, 1].
-        steps: evaluations of objective and gradient, at most.
-        memory: pairs of steps and gradients that it keeps.
-        observe: callable, `Step` -> True to stop; called at each evaluation's picture that was
-            accepted.
+        encoder, content, styles, weights, regions, content_layers: as `Objective` takes them.
+        start: float picture of the content's size in [-1, 1]; by default the content.
+        stages: pairs (divisor, steps): by how much all pictures are made smaller, and the
+            evaluations that `descend` may take there. The last divisor must be 1.
+        observe: callable, `Step` -> True to stop all; seconds and numbers start anew in a stage.
 
     Returns:
-        float32 picture in [-1, 1].
+        float32 picture of the content's size in [-1, 1].
+
+    Raises:
+        ValueError: as `Objective`, and if the last stage isn't the full size.
     """
-    start, started = _picture(start, "start"), time.perf_counter()
-    evaluations, last = 0, {}
+    if not stages or stages[-1][0] != 1:
+        raise ValueError(f"the last stage must have the divisor 1, got stages={stages}.")
+    image, stopped = (content if start is None else start), False
 
-    def evaluate(values):
-        nonlocal evaluations
-        evaluations += 1
-        terms, gradient = objective.value_and_gradient(values.reshape(start.shape))
-        last.update(terms)
-        return terms["total"], gradient.astype("float64").ravel()
+    def watch(step):
+        nonlocal stopped
+        stopped = bool(observe and observe(step))
+        return stopped
 
-    def accepted(intermediate_result):
-        image = intermediate_result.x.reshape(start.shape).astype("float32")
-        step = Step(evaluations - 1, image, dict(last), time.perf_counter() - started)
-        if observe and observe(step):
-            raise StopIteration
+    for divisor, steps in stages:
+        small = [_divided(picture, divisor) for picture in (content, *styles)]
+        masks = (
+            None if regions is None else [_divided(m[..., None], divisor)[..., 0] for m in regions]
+        )
+        objective = Objective(
+            encoder, small[0], small[1:], weights, regions=masks, content_layers=content_layers
+        )
+        image = np.where(objective.reach, resized(image, *objective.shape[:2]), small[0])
+        if stopped := stopped or steps == 0:
+            continue
+        image = descend(objective, image, steps=steps, observe=watch)
+    return image
 
-    found = optimize.minimize(
-        evaluate, start.astype("float64").ravel(), jac=True, method="L-BFGS-B",
-        bounds=optimize.Bounds(-1, 1), callback=accepted,
-        options={"maxfun": steps, "maxiter": steps, "maxcor": memory, "ftol": 0, "gtol": 0},
-    )  # fmt: skip
-    return np.clip(found.x, -1, 1).reshape(start.shape).astype("float32")
+
+def _divided(picture, divisor):
+    height, width = (side // divisor for side in picture.shape[:2])
+    return resized(picture, height, width)
 
 
 def resized(image, height, width):
-    """Return a float picture (height, width, 3) in another size, bicubic and antialiased."""
+    """Return a float picture (height, width, channels) in another size, bicubic and antialiased."""
+    image = np.asarray(image, "float32")
+    if image.shape[:2] == (height, width):
+        return image
     image = tf.image.resize(image, (height, width), "bicubic", antialias=True).numpy()
     return np.clip(image, -1, 1)

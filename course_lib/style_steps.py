@@ -96,8 +96,8 @@ def make_terms(encoder, style_image):
     def terms(images, contents):
         features, targets = encoder(images), encoder(contents)
         return {
-            "content": sum(relative(features[name], targets[name]) for name in CONTENT),
-            "style": sum(relative(style.gram(features[name]), wanted[name]) for name in wanted),
+            "content": sum(style.relative_error(features[n], targets[n]) for n in CONTENT),
+            "style": sum(style.relative_error(style.gram(features[n]), wanted[n]) for n in wanted),
             "variation": style.total_variation(images),
         }
 
@@ -136,36 +136,6 @@ def make_feed_forward_step(network, encoder, style_image, optimizer, config):
         return found
 
     return tf.function(step, autograph=False)
-
-
-class PictureLoss:
-    """The loss of `make_feed_forward_step` over one picture instead of a network.
-
-    `style.descend` and `style.descend_adam` take it for an objective: what they find is what the
-    network tries to draw in one pass.
-
-    Args:
-        terms: what `make_terms` returns.
-        content: float (height, width, 3) in [-1, 1].
-        config: `FeedForwardConfig`.
-    """
-
-    def __init__(self, terms, content, config):
-        content = tf.constant(np.asarray(content, "float32")[None])
-
-        def run(image):
-            with tf.GradientTape() as tape:
-                tape.watch(image)
-                found = terms(image, content)
-                found["total"] = weighted(found, config)
-            return found, tape.gradient(found["total"], image)
-
-        self._run = tf.function(run, autograph=False)
-
-    def value_and_gradient(self, image):
-        """Return (dict of floats, `total` among them, and the gradient, float32) of a picture."""
-        found, gradient = self._run(tf.constant(np.asarray(image, "float32")[None]))
-        return {name: float(value) for name, value in found.items()}, gradient.numpy()[0]
 
 
 # Any style ----------------------------------------------------------------------------------------
@@ -207,7 +177,7 @@ def make_adain_step(decoder, encoder, optimizer, config):
             images = decoder(target, training=True)
             features = encoder(images)
             terms = {
-                "content": relative(features[deepest], target),
+                "content": style.relative_error(features[deepest], target),
                 "style": sum(_statistics_loss(features[name], wanted[name]) for name in wanted),
                 "variation": style.total_variation(images),
             }
@@ -221,12 +191,6 @@ def make_adain_step(decoder, encoder, optimizer, config):
     return tf.function(step, autograph=False)
 
 
-def relative(value, target):
-    """Return the mean squared difference over the mean square of the target, a float32 scalar."""
-    value, target = tf.cast(value, tf.float32), tf.cast(target, tf.float32)
-    return tf.reduce_mean(tf.square(value - target)) / (tf.reduce_mean(tf.square(target)) + 1e-8)
-
-
 def _statistics_loss(features, target):
     pairs = zip(style.mean_and_deviation(features), style.mean_and_deviation(target), strict=True)
-    return sum(relative(value, wanted) for value, wanted in pairs)
+    return sum(style.relative_error(value, wanted) for value, wanted in pairs)

@@ -8,6 +8,7 @@ Losses are those of `style_steps.make_terms` for all three. Then the flicker und
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import statistics
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from provenance import provenance
 
-from course_lib import fast_style, runtime, shipped, style, style_steps
+from course_lib import descent, fast_style, runtime, shipped, style, style_steps
 from course_lib.datasets import catalog, images, paintings
 
 CONTENTS = ("cat", "coffee", "temple", "avatar")
@@ -56,21 +57,25 @@ def median_seconds(call, repeats):
     return statistics.median(seconds)
 
 
-def optimise(terms, content, evaluations):
-    """Return the picture that L-BFGS finds, and its accepted steps as (seconds, terms)."""
-    objective = style_steps.PictureLoss(terms, content, style_steps.FeedForwardConfig())
+def optimise(encoder, painting, evaluations, content):
+    """Return the picture that L-BFGS finds, and its accepted steps as (seconds, style loss)."""
+    config = style_steps.FeedForwardConfig()
+    weights = style.Weights(**dataclasses.asdict(config))
+    objective = style.Objective(
+        encoder, content, [painting], weights, content_layers=style_steps.CONTENT
+    )
     objective.value_and_gradient(content)  # compiles
     path = []
-    picture = style.descend(
+    picture = descent.descend(
         objective, content, steps=evaluations,
-        observe=lambda step: path.append((step.seconds, step.terms)),
+        observe=lambda step: path.append((step.seconds, step.terms["style"] / config.style)),
     )  # fmt: skip
     return picture, path
 
 
-def optimised(terms, evaluations, content):
+def optimised(*arguments):
     """Return the picture alone."""
-    return optimise(terms, content, evaluations)[0]
+    return optimise(*arguments)[0]
 
 
 def ways_of(encoder, decoder, network, painting):
@@ -87,9 +92,9 @@ def judged(terms, picture, content):
     return {name: round(float(value), 5) for name, value in found.items()}
 
 
-def first_below(path, name, limit):
-    """Return after how many seconds an optimisation was at or below a loss; None if never."""
-    return next((round(at, 2) for at, terms in path if terms[name] <= limit), None)
+def first_below(path, limit):
+    """Return after how many seconds an optimisation had a style loss this low; None if never."""
+    return next((round(seconds, 2) for seconds, loss in path if loss <= limit), None)
 
 
 def compare(settings, encoder, decoder, styles):
@@ -98,16 +103,14 @@ def compare(settings, encoder, decoder, styles):
     for manner, (network, painting) in styles.items():
         terms = style_steps.make_terms(encoder, painting)
         for name, content in contents(settings.size).items():
-            picture, path = optimise(terms, content, settings.evaluations)
+            picture, path = optimise(encoder, painting, settings.evaluations, content)
             row = {"style": manner, "content": name, "unchanged": judged(terms, content, content)}
             row["optimisation"] = judged(terms, picture, content) | {"seconds": path[-1][0]}
             for way, change in ways_of(encoder, decoder, network, painting).items():
                 row[way] = judged(terms, change(content), content)
                 call = functools.partial(change, content)
                 row[way]["seconds"] = median_seconds(call, settings.repeats)
-                row[way]["optimisation gets there in"] = first_below(
-                    path, "style", row[way]["style"]
-                )
+                row[way]["optimisation gets there in"] = first_below(path, row[way]["style"])
             rows.append(row)
             print(row, flush=True)
     return rows
@@ -144,9 +147,10 @@ def steadiness(settings, encoder, decoder, styles):
     """Return the flicker of each way, mean over two contents and the first two styles."""
     shifts, ways = list(settings.shifts), {}
     for network, painting in list(styles.values())[:2]:
-        terms = style_steps.make_terms(encoder, painting)
         changes = ways_of(encoder, decoder, network, painting)
-        changes["optimisation"] = functools.partial(optimised, terms, settings.evaluations)
+        changes["optimisation"] = functools.partial(
+            optimised, encoder, painting, settings.evaluations
+        )
         for image in list(contents(settings.stability_size).values())[:2]:
             for way, change in changes.items():
                 found = fast_style.shift_stability(change, image, shifts=shifts)

@@ -48,7 +48,7 @@ ARROWS = {
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "style": {"features"},
     "style_steps": {"steps", "style"},
-    "fast_style": {"style"},
+    "fast_style": {"style", "descent"},
     "widgets": {
         "plots",
         "runtime",
