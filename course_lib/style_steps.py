@@ -68,8 +68,8 @@ class FeedForwardConfig:
     """Weights of the three terms, each relative to the size of its target."""
 
     content: float = 1.0
-    style: float = 5.0
-    variation: float = 0.1
+    style: float = 6.0
+    variation: float = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
