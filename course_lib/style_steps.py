@@ -77,7 +77,8 @@ class AdainConfig:
     """Weights of the terms, each relative to the size of its target."""
 
     content: float = 1.0
-    style: float = 2.0
+    style: float = 1.0
+    identity: float = 10.0
     variation: float = 0.05
 
 
@@ -126,6 +127,9 @@ def make_feed_forward_step(network, encoder, style_image, optimizer, config):
 CONTENT = ("block3_conv2",)
 
 
+ADAIN_LAYER = "block3_conv1"  # a deeper one keeps too little of where things are
+
+
 def make_adain_step(decoder, encoder, optimizer, config):
     """Return the update of the decoder that turns features with another style into pictures.
 
@@ -137,24 +141,28 @@ def make_adain_step(decoder, encoder, optimizer, config):
 
     Returns:
         `tf.function`, (contents, styles) each float32 (batch, height, width, 3) in [-1, 1] ->
-        dict of the float32 scalars content, style and variation, before weighting.
+        dict of the float32 scalars content, style, identity (how well features that kept their own
+        statistics give their picture back) and variation, before weighting.
 
-    Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868.
+    Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868; the
+    identity term: Park and Lee 2019, equation 8, https://arxiv.org/abs/1812.02342.
     """
     encoder = style.layers_of(encoder, style.STYLE_LAYERS)
-    deepest = style.STYLE_LAYERS[-1]
     optimizer.build(decoder.trainable_variables)
 
     def step(pair):
         contents, styles = pair
         wanted = encoder(styles)
-        target = style.adain(encoder(contents)[deepest], wanted[deepest])
+        own = tf.cast(encoder(contents)[ADAIN_LAYER], tf.float32)
+        target = style.adain(own, wanted[ADAIN_LAYER])
         with tf.GradientTape() as tape:
-            images = decoder(target, training=True)
+            both = decoder(tf.concat([target, own], 0), training=True)
+            images, unchanged = tf.split(both, 2)
             features = encoder(images)
             terms = {
-                "content": relative(features[deepest], target),
+                "content": relative(features[ADAIN_LAYER], target),
                 "style": sum(_statistics_loss(features[name], wanted[name]) for name in wanted),
+                "identity": tf.reduce_mean(tf.square(unchanged - contents)),
                 "variation": style.total_variation(images),
             }
             loss = sum(getattr(config, name) * value for name, value in terms.items())
