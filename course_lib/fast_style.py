@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from course_lib import style
 from course_lib.descent import checked_picture
+from course_lib.style_steps import ADAIN_LAYER
 
-DEEPEST = style.STYLE_LAYERS[-1]  # where AdaIN happens
+MULTIPLE = 4  # of pixels: both networks halve a picture twice
 
 
 # One style ----------------------------------------------------------------------------------------
@@ -32,19 +33,19 @@ def stylise(network, image):
     Raises:
         ValueError: on another shape or range.
     """
-    return _cut(_compiled(network)(_batch(image, "image", 4)), image)
+    return _cut(_compiled(network)(_batch(image)), image)
 
 
 # Any style ----------------------------------------------------------------------------------------
 
 
 def encode(encoder, image):
-    """Return the deepest features of a picture, float32 (1, ceil(height / 8), ceil(width / 8), c).
+    """Return the features that AdaIN changes, float32 (1, ceil(height / 4), ceil(width / 4), c).
 
     Args and errors as in `any_style`.
     """
-    encoder = _compiled(style.layers_of(encoder, (DEEPEST,)))
-    return tf.cast(encoder(_batch(image, "image", 8))[DEEPEST], tf.float32)
+    encoder = _compiled(style.layers_of(encoder, (ADAIN_LAYER,)))
+    return tf.cast(encoder(_batch(image))[ADAIN_LAYER], tf.float32)
 
 
 def restyle(features, styles, shares=None, strength=1.0):
@@ -83,7 +84,7 @@ def decode(decoder, features, size):
     Args:
         decoder: Keras model of `transfer.decoder`.
         features: float32 (1, height, width, channels).
-        size: (height, width) of the picture, at most 8 times that of the features.
+        size: (height, width) of the picture, at most 4 times that of the features.
     """
     return _cut(_compiled(decoder)(features), np.empty(size))
 
@@ -164,10 +165,10 @@ def _compiled(network):
     )
 
 
-def _batch(image, name, multiple):
+def _batch(image):
     """Return a picture as a batch of one, continued to sides that are multiples."""
-    image = checked_picture(image, name)
-    missing = [(0, -side % multiple) for side in image.shape[:2]]
+    image = checked_picture(image, "image")
+    missing = [(0, -side % MULTIPLE) for side in image.shape[:2]]
     return tf.constant(np.pad(image, [*missing, (0, 0)], mode="reflect")[None])
 
 

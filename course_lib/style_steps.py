@@ -1,6 +1,7 @@
 """The updates that train the networks of `networks.transfer`, and the crops that they are fed."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -73,7 +74,7 @@ class FeedForwardConfig:
     """Weights of the three terms, each relative to the size of its target."""
 
     content: float = 1.0
-    style: float = 5.0
+    style: float = 1.0
     variation: float = 0.1
 
 
@@ -86,8 +87,8 @@ def make_terms(encoder, style_image):
 
     Returns:
         callable of two float32 batches (batch, height, width, 3) in [-1, 1] -> the float32 scalars
-        content, style (each 0 at the target, 1 for features of 0, added up over the layers) and
-        variation.
+        content (of `normalised` features), style (of Gram matrices; both relative errors, added up
+        over the layers) and variation.
     """
     encoder = style.layers_of(encoder, tuple(dict.fromkeys(CONTENT + style.STYLE_LAYERS)))
     wanted = encoder(style_image[None])
@@ -96,12 +97,26 @@ def make_terms(encoder, style_image):
     def terms(images, contents):
         features, targets = encoder(images), encoder(contents)
         return {
-            "content": sum(style.relative_error(features[n], targets[n]) for n in CONTENT),
+            "content": sum(
+                style.relative_error(normalised(features[n]), normalised(targets[n]))
+                for n in CONTENT
+            ),
             "style": sum(style.relative_error(style.gram(features[n]), wanted[n]) for n in wanted),
             "variation": style.total_variation(images),
         }
 
     return terms
+
+
+def normalised(features):
+    """Return feature maps with mean 0 and deviation 1 in each picture and channel.
+
+    They say where something is and no longer in which colours: a network of one style learns
+    from them what to keep, while the mean squared difference of the plain features mostly punishes
+    the style.
+    """
+    mean, deviation = style.mean_and_deviation(features)
+    return (tf.cast(features, tf.float32) - mean) / deviation
 
 
 def weighted(terms, config):
@@ -138,7 +153,46 @@ def make_feed_forward_step(network, encoder, style_image, optimizer, config):
     return tf.function(step, autograph=False)
 
 
+class PictureLoss:
+    """The loss of `make_feed_forward_step` over one picture instead of a network.
+
+    `descent.descend` and `descent.descend_adam` take it for an objective: what they find is what
+    the network tries to draw in one pass.
+
+    Args:
+        terms: what `make_terms` returns.
+        content: float (height, width, 3) in [-1, 1].
+        config: `FeedForwardConfig`.
+    """
+
+    def __init__(self, terms, content, config):
+        self._content = tf.constant(np.asarray(content, "float32")[None])
+        self._run = _value_and_gradient(terms, config)
+
+    def value_and_gradient(self, image):
+        """Return (dict of floats, `total` among them, and the gradient, float32) of a picture."""
+        image = tf.constant(np.asarray(image, "float32")[None])
+        found, gradient = self._run(image, self._content)
+        return {name: float(value) for name, value in found.items()}, gradient.numpy()[0]
+
+
+@functools.lru_cache(maxsize=16)
+def _value_and_gradient(terms, config):
+    """Compile (images, contents) -> terms with their total, gradient; once for all contents."""
+
+    def run(images, contents):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            found = terms(images, contents)
+            found["total"] = weighted(found, config)
+        return found, tape.gradient(found["total"], images)
+
+    return tf.function(run, autograph=False)
+
+
 # Any style ----------------------------------------------------------------------------------------
+
+ADAIN_LAYER = "block3_conv1"  # a deeper one keeps too little of where things are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +200,8 @@ class AdainConfig:
     """Weights of the terms, each relative to the size of its target."""
 
     content: float = 1.0
-    style: float = 2.0
+    style: float = 1.0
+    identity: float = 10.0
     variation: float = 0.05
 
 
@@ -161,24 +216,28 @@ def make_adain_step(decoder, encoder, optimizer, config):
 
     Returns:
         `tf.function`, (contents, styles) each float32 (batch, height, width, 3) in [-1, 1] ->
-        dict of the float32 scalars content, style and variation, before weighting.
+        dict of the float32 scalars content, style, identity (how well features that kept their own
+        statistics give their picture back) and variation, before weighting.
 
-    Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868.
+    Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868; the
+    identity term: Park and Lee 2019, equation 8, https://arxiv.org/abs/1812.02342.
     """
     encoder = style.layers_of(encoder, style.STYLE_LAYERS)
-    deepest = style.STYLE_LAYERS[-1]
     optimizer.build(decoder.trainable_variables)
 
     def step(pair):
         contents, styles = pair
         wanted = encoder(styles)
-        target = style.adain(encoder(contents)[deepest], wanted[deepest])
+        own = tf.cast(encoder(contents)[ADAIN_LAYER], tf.float32)
+        target = style.adain(own, wanted[ADAIN_LAYER])
         with tf.GradientTape() as tape:
-            images = decoder(target, training=True)
+            both = decoder(tf.concat([target, own], 0), training=True)
+            images, unchanged = tf.split(both, 2)
             features = encoder(images)
             terms = {
-                "content": style.relative_error(features[deepest], target),
+                "content": style.relative_error(features[ADAIN_LAYER], target),
                 "style": sum(_statistics_loss(features[name], wanted[name]) for name in wanted),
+                "identity": tf.reduce_mean(tf.square(unchanged - contents)),
                 "variation": style.total_variation(images),
             }
             loss = weighted(terms, config)

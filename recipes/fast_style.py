@@ -8,7 +8,6 @@ Losses are those of `style_steps.make_terms` for all three. Then the flicker und
 """
 
 import argparse
-import dataclasses
 import functools
 import json
 import statistics
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from provenance import provenance
 
-from course_lib import descent, fast_style, runtime, shipped, style, style_steps
+from course_lib import descent, fast_style, runtime, shipped, style_steps
 from course_lib.datasets import catalog, images, paintings
 
 CONTENTS = ("cat", "coffee", "temple", "avatar")
@@ -57,18 +56,14 @@ def median_seconds(call, repeats):
     return statistics.median(seconds)
 
 
-def optimise(encoder, painting, evaluations, content):
+def optimise(terms, evaluations, content):
     """Return the picture that L-BFGS finds, and its accepted steps as (seconds, style loss)."""
-    config = style_steps.FeedForwardConfig()
-    weights = style.Weights(**dataclasses.asdict(config))
-    objective = style.Objective(
-        encoder, content, [painting], weights, content_layers=style_steps.CONTENT
-    )
+    objective = style_steps.PictureLoss(terms, content, style_steps.FeedForwardConfig())
     objective.value_and_gradient(content)  # compiles
     path = []
     picture = descent.descend(
         objective, content, steps=evaluations,
-        observe=lambda step: path.append((step.seconds, step.terms["style"] / config.style)),
+        observe=lambda step: path.append((step.seconds, step.terms["style"])),
     )  # fmt: skip
     return picture, path
 
@@ -103,7 +98,7 @@ def compare(settings, encoder, decoder, styles):
     for manner, (network, painting) in styles.items():
         terms = style_steps.make_terms(encoder, painting)
         for name, content in contents(settings.size).items():
-            picture, path = optimise(encoder, painting, settings.evaluations, content)
+            picture, path = optimise(terms, settings.evaluations, content)
             row = {"style": manner, "content": name, "unchanged": judged(terms, content, content)}
             row["optimisation"] = judged(terms, picture, content) | {"seconds": path[-1][0]}
             for way, change in ways_of(encoder, decoder, network, painting).items():
@@ -148,9 +143,8 @@ def steadiness(settings, encoder, decoder, styles):
     shifts, ways = list(settings.shifts), {}
     for network, painting in list(styles.values())[:2]:
         changes = ways_of(encoder, decoder, network, painting)
-        changes["optimisation"] = functools.partial(
-            optimised, encoder, painting, settings.evaluations
-        )
+        terms = style_steps.make_terms(encoder, painting)
+        changes["optimisation"] = functools.partial(optimised, terms, settings.evaluations)
         for image in list(contents(settings.stability_size).values())[:2]:
             for way, change in changes.items():
                 found = fast_style.shift_stability(change, image, shifts=shifts)

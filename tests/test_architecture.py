@@ -48,7 +48,7 @@ ARROWS = {
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "style": {"features"},
     "style_steps": {"steps", "style"},
-    "fast_style": {"style", "descent"},
+    "fast_style": {"style", "style_steps", "descent"},
     "widgets": {
         "plots",
         "runtime",

@@ -20,8 +20,7 @@ def picture(*size):
 @pytest.fixture(scope="module")
 def networks():
     keras.utils.set_random_seed(0)
-    widths = (4, 5, 6, 7)
-    return vgg.vgg(widths=widths), transfer.decoder(widths=widths)
+    return vgg.vgg(widths=(4, 5, 6, 7)), transfer.decoder(widths=(4, 5, 6))
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +136,15 @@ def test_restyle_without_a_style_says_so():
 def test_encode_gives_the_deepest_features_of_the_mirrored_picture(networks):
     encoder, _ = networks
     image = picture(18, 24)
-    mirrored = image[[*range(18), *range(16, 10, -1)]]
+    mirrored = image[[*range(18), 16, 15]]
     found = fast_style.encode(encoder, image)
-    assert found.shape == (1, 3, 3, 7) and found.dtype == tf.float32
-    np.testing.assert_allclose(found, encoder(mirrored[None])["block4_conv1"], atol=1e-4)
+    assert found.shape == (1, 5, 6, 6) and found.dtype == tf.float32
+    np.testing.assert_allclose(found, encoder(mirrored[None])["block3_conv1"], atol=1e-4)
 
 
 def test_decode_cuts_and_clips(networks):
     _, decoder = networks
-    features = tf.constant(RNG.normal(0, 30, (1, 3, 3, 7)), tf.float32)
+    features = tf.constant(RNG.normal(0, 30, (1, 5, 6, 6)), tf.float32)
     found, whole = fast_style.decode(decoder, features, (18, 24)), decoder(features).numpy()[0]
     assert found.shape == (18, 24, 3) and np.abs(whole).max() > 1.5
     np.testing.assert_allclose(found, np.clip(whole[:18, :24], -1, 1), atol=1e-4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from course_lib import style, style_steps
+from course_lib import descent, style, style_steps
 from course_lib.networks import transfer, vgg
 
 RNG = np.random.default_rng(0)
@@ -42,6 +42,11 @@ def relative(value, target):
     return ((value - target) ** 2).mean() / (target**2).mean()
 
 
+def normalised(values):
+    deviation = np.sqrt(values.var((1, 2), keepdims=True) + 1e-5)
+    return (values - values.mean((1, 2), keepdims=True)) / deviation
+
+
 def gram(values):
     count = values.shape[1] * values.shape[2]
     return np.stack([v.reshape(count, -1).T @ v.reshape(count, -1) / count for v in values])
@@ -56,7 +61,8 @@ def one_style_terms(encoder, images, contents, painting):
     drawn, wanted = features(encoder, images), features(encoder, painting[None])
     return {
         "content": relative(
-            drawn["block3_conv2"], features(encoder, contents)["block3_conv2"]
+            normalised(drawn["block3_conv2"]),
+            normalised(features(encoder, contents)["block3_conv2"]),
         ),
         "style": sum(relative(gram(drawn[n]), gram(wanted[n])) for n in style.STYLE_LAYERS),
         "variation": variation(images.astype("float64")),
@@ -172,7 +178,7 @@ def any_style_terms(encoder, images, target, wanted):
         for of in (lambda v: v.mean((1, 2)), lambda v: np.sqrt(v.var((1, 2)) + 1e-5)):
             found += relative(of(drawn[name]), of(wanted[name]))
     return {
-        "content": relative(drawn["block4_conv1"], target),
+        "content": relative(drawn["block3_conv1"], target),
         "style": found,
         "variation": variation(images.astype("float64")),
     }
@@ -181,45 +187,76 @@ def any_style_terms(encoder, images, target, wanted):
 def test_the_adain_step_goes_down_its_weighted_sum(encoder):
     contents, styles = picture(2, 16, 16, 3), picture(2, 16, 16, 3)
     wanted = features(encoder, styles)
-    target = adain_in_numpy(features(encoder, contents)["block4_conv1"], wanted["block4_conv1"])
+    target = adain_in_numpy(features(encoder, contents)["block3_conv1"], wanted["block3_conv1"])
     base = 1.2 * picture(2, 16, 16, 3)  # partly beyond the range, which is punished
-    deepest = keras.Input((None, None, 7))
-    painted = Paint()(0 * keras.ops.mean(deepest) + base)
-    decoder = keras.Model(deepest, painted)
-    config = style_steps.AdainConfig(2.0, 0.7, 3.0)
+    given, kept = keras.Input((None, None, 6)), picture(2, 16, 16, 3)
+    painted = Paint()(0 * keras.ops.mean(given) + np.concatenate([base, kept]))
+    decoder = keras.Model(given, painted)
+    config = style_steps.AdainConfig(2.0, 0.7, 0.4, 3.0)
     step = style_steps.make_adain_step(decoder, encoder, keras.optimizers.SGD(0.1), config)
     reported = step((contents, styles))
 
     def loss(colour):
         images = base + colour.astype("float32")
         terms = any_style_terms(encoder, images, target, wanted)
+        terms["identity"] = ((kept + colour - contents) ** 2).mean()
         beyond = ((images - np.clip(images, -1, 1)).astype("float64") ** 2).mean()
         return sum(getattr(config, name) * value for name, value in terms.items()) + beyond
 
     expected = -0.1 * np.array(by_differences(loss, 3))
     np.testing.assert_allclose(decoder.get_weights()[0], expected, rtol=0.02, atol=2e-3)
-    for name, value in any_style_terms(encoder, base, target, wanted).items():
+    before = any_style_terms(encoder, base, target, wanted)
+    before["identity"] = ((kept - contents).astype("float64") ** 2).mean()
+    assert set(reported) == set(before)
+    for name, value in before.items():
         np.testing.assert_allclose(reported[name], value, rtol=1e-3, err_msg=name)
 
 
 def test_steps_make_the_loss_of_the_decoder_smaller(encoder):
-    decoder, config = transfer.decoder(widths=(4, 5, 6, 7)), style_steps.AdainConfig()
+    decoder, config = transfer.decoder(widths=(4, 5, 6)), style_steps.AdainConfig()
     step = style_steps.make_adain_step(decoder, encoder, keras.optimizers.Adam(5e-3), config)
     pair = picture(2, 16, 16, 3), picture(2, 16, 16, 3)
     values = [float(style_steps.weighted(step(pair), config)) for _ in range(40)]
     assert values[-1] < 0.7 * values[0] and step.experimental_get_tracing_count() == 1
 
 
-def test_the_optimisation_can_be_given_the_same_loss(encoder):
+# The same loss over a picture ---------------------------------------------------------------------
+
+
+def test_the_loss_of_a_picture_is_the_weighted_sum_and_its_gradient(encoder):
     image, content, painting = picture(16, 16, 3), picture(16, 16, 3), picture(16, 16, 3)
     config = style_steps.FeedForwardConfig(2.0, 0.5, 3.0)
-    objective = style.Objective(
-        encoder, content, [painting], style.Weights(**dataclasses.asdict(config)),
-        content_layers=style_steps.CONTENT,
+    objective = style_steps.PictureLoss(
+        style_steps.make_terms(encoder, painting), content, config
     )  # fmt: skip
-    terms = style_steps.make_terms(encoder, painting)(image[None], content[None])
-    total = float(style_steps.weighted(terms, config))
-    assert objective.terms(image)["total"] == pytest.approx(total, rel=1e-5)
+    terms, gradient = objective.value_and_gradient(image)
+    expected = one_style_terms(encoder, image[None], content[None], painting)
+    for name, value in expected.items():
+        assert terms[name] == pytest.approx(value, rel=1e-3)
+    total = sum(getattr(config, name) * value for name, value in expected.items())
+    assert terms["total"] == pytest.approx(total, rel=1e-3)
+    assert gradient.shape == image.shape and gradient.dtype == np.float32
+    direction = picture(16, 16, 3)
+
+    def along(share):
+        moved = (image + share * direction)[None]
+        found = one_style_terms(encoder, moved.astype("float32"), content[None], painting)
+        return sum(getattr(config, name) * value for name, value in found.items())
+
+    slope = (along(2e-4) - along(-2e-4)) / 4e-4
+    assert np.sum(gradient * direction) == pytest.approx(slope, rel=0.03)
+
+
+def test_descend_takes_it_for_an_objective(encoder):
+    content = 0.5 * picture(16, 16, 3)
+    terms = style_steps.make_terms(encoder, picture(16, 16, 3))
+    objective = style_steps.PictureLoss(terms, content, style_steps.FeedForwardConfig())
+    found = descent.descend(objective, content, steps=10)
+    before, after = (objective.value_and_gradient(image)[0] for image in (content, found))
+    assert after["total"] < 0.8 * before["total"] and before["content"] == 0
+    # Another content of the same terms is another loss.
+    other = style_steps.PictureLoss(terms, -content, style_steps.FeedForwardConfig())
+    assert other.value_and_gradient(content)[0]["content"] > 0.1
 
 
 # Crops --------------------------------------------------------------------------------------------

@@ -135,16 +135,16 @@ def test_each_picture_of_a_batch_is_drawn_as_if_it_were_alone():
 
 
 def test_the_decoder_gives_back_the_size_that_the_encoder_took_away():
-    encoder, decoder = vgg.vgg(widths=(4, 5, 6, 7)), transfer.decoder(widths=(4, 5, 6, 7))
+    encoder, decoder = vgg.vgg(widths=(4, 5, 6, 7)), transfer.decoder(widths=(4, 5, 6))
     images = np.clip(normal(2, 16, 24, 3), -1, 1)
-    features = encoder(images)["block4_conv1"]
-    assert features.shape == (2, 2, 3, 7)
+    features = encoder(images)["block3_conv1"]
+    assert features.shape == (2, 4, 6, 6)
     drawn = decoder(features)
     assert drawn.shape == images.shape and drawn.dtype == "float32"
 
 
 def test_the_decoder_mirrors_the_encoder_and_normalises_nothing():
-    decoder, encoder = transfer.decoder(), vgg.vgg(depths=(2, 2, 2, 1))
+    decoder, encoder = transfer.decoder(), vgg.vgg(widths=(32, 64, 128), depths=(2, 2, 1))
     kernels = [(la.kernel.shape[2], la.kernel.shape[3])
                for la in decoder.layers if isinstance(la, keras.layers.Conv2D)]  # fmt: skip
     mirrored = [(la.kernel.shape[3], la.kernel.shape[2])
@@ -159,6 +159,6 @@ def test_the_decoder_mirrors_the_encoder_and_normalises_nothing():
 
 
 def test_the_decoder_draws_flat_features_flat():
-    decoder = transfer.decoder(widths=(4, 5, 6, 7))
-    drawn = decoder(np.full((1, 4, 4, 7), 0.7, "float32")).numpy()
+    decoder = transfer.decoder(widths=(4, 5, 6))
+    drawn = decoder(np.full((1, 4, 4, 6), 0.7, "float32")).numpy()
     assert np.ptp(drawn, axis=(1, 2)).max() < 1e-5

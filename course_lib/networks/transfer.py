@@ -1,4 +1,4 @@
-"""Networks that change the style of a picture in one pass, of any size that divides by 4 or 8.
+"""Networks that change the style of a picture in one pass, of any size that divides by 4.
 
 Reflected borders and nearest-neighbour enlargement followed by a convolution keep frames and
 chequerboards out of the pictures (Odena et al. 2016, https://distill.pub/2016/deconv-checkerboard).
@@ -85,7 +85,7 @@ def _convolution(x, width, kernel, *, strides=1, activation=True):
     return layers.ReLU()(x) if activation else x
 
 
-def decoder(*, widths=(32, 64, 128, 256), depths=(2, 2, 2, 1)):
+def decoder(*, widths=(32, 64, 128), depths=(2, 2, 1)):
     """Build the mirror image of `vgg.vgg`: from its deepest features to a picture.
 
     Without normalisation: the style sits in means and deviations, which it would wipe out (Huang
