@@ -14,6 +14,7 @@ from course_lib.descent import checked_picture
 from course_lib.style_steps import ADAIN_LAYER
 
 MULTIPLE = 4  # of pixels: both networks halve a picture twice
+MARGIN = 12  # pixels beyond which the encoder's border of zeros is not seen; a multiple of 4
 
 
 # One style ----------------------------------------------------------------------------------------
@@ -39,13 +40,26 @@ def stylise(network, image):
 # Any style ----------------------------------------------------------------------------------------
 
 
-def encode(encoder, image):
+def encode(encoder, image, *, margin=MARGIN):
     """Return the features that AdaIN changes, float32 (1, ceil(height / 4), ceil(width / 4), c).
 
-    Args and errors as in `any_style`.
+    The encoder continues a picture with zeros, which a decoder draws as a frame. So the picture is
+    continued by its mirror image first, and the features of that part are cut off.
+
+    Args:
+        encoder, image: as in `any_style`.
+        margin: pixels of the mirror image, a multiple of 4; 0 lets the frame be seen.
+
+    Raises:
+        ValueError: as `any_style`, and on another margin.
     """
-    encoder = _compiled(style.layers_of(encoder, (ADAIN_LAYER,)))
-    return tf.cast(encoder(_batch(image))[ADAIN_LAYER], tf.float32)
+    if margin % MULTIPLE or margin < 0:
+        raise ValueError(f"margin must be a multiple of {MULTIPLE}, got {margin}.")
+    encoder, image = _compiled(style.layers_of(encoder, (ADAIN_LAYER,))), _batch(image)
+    around = (margin, margin)
+    found = encoder(np.pad(image, ((0, 0), around, around, (0, 0)), mode="reflect"))[ADAIN_LAYER]
+    first, rows, columns = (side // MULTIPLE for side in (margin, *image.shape[1:3]))
+    return tf.cast(found[:, first : first + rows, first : first + columns], tf.float32)
 
 
 def restyle(features, styles, shares=None, strength=1.0):
@@ -169,7 +183,7 @@ def _batch(image):
     """Return a picture as a batch of one, continued to sides that are multiples."""
     image = checked_picture(image, "image")
     missing = [(0, -side % MULTIPLE) for side in image.shape[:2]]
-    return tf.constant(np.pad(image, [*missing, (0, 0)], mode="reflect")[None])
+    return np.pad(image, [*missing, (0, 0)], mode="reflect")[None]
 
 
 def _cut(images, like):

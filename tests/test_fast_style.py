@@ -133,13 +133,33 @@ def test_restyle_without_a_style_says_so():
         fast_style.restyle(*maps((2, 2)), [])
 
 
-def test_encode_gives_the_deepest_features_of_the_mirrored_picture(networks):
+def test_encode_gives_the_features_of_the_mirrored_picture(networks):
     encoder, _ = networks
     image = picture(18, 24)
-    mirrored = image[[*range(18), 16, 15]]
-    found = fast_style.encode(encoder, image)
+    fitting = image[[*range(18), 16, 15]]
+    found = fast_style.encode(encoder, image, margin=0)
     assert found.shape == (1, 5, 6, 6) and found.dtype == tf.float32
-    np.testing.assert_allclose(found, encoder(mirrored[None])["block3_conv1"], atol=1e-4)
+    np.testing.assert_allclose(found, encoder(fitting[None])["block3_conv1"], atol=1e-4)
+    around = np.pad(fitting, ((8, 8), (8, 8), (0, 0)), mode="reflect")
+    expected = encoder(around[None])["block3_conv1"][:, 2:-2, 2:-2]
+    np.testing.assert_allclose(fast_style.encode(encoder, image, margin=8), expected, atol=1e-4)
+
+
+def test_the_margin_keeps_the_border_of_zeros_out(networks):
+    encoder, decoder = networks
+    for flat, limit in ((np.full((32, 32, 3), 0.5), 1e-4), (np.full((18, 23, 3), -0.3), 1e-4)):
+        inside = fast_style.encode(encoder, flat).numpy()
+        assert np.ptp(inside, axis=(1, 2)).max() < limit
+        framed = fast_style.encode(encoder, flat, margin=0).numpy()
+        assert np.ptp(framed, axis=(1, 2)).max() > 0.01
+        drawn = fast_style.decode(decoder, tf.constant(inside), flat.shape[:2])
+        assert np.ptp(drawn, axis=(0, 1)).max() < 1e-4
+
+
+@pytest.mark.parametrize("margin", [6, -4])
+def test_a_margin_that_is_no_multiple_of_4_is_refused(networks, margin):
+    with pytest.raises(ValueError, match=f"margin must be a multiple of 4, got {margin}"):
+        fast_style.encode(networks[0], picture(16, 16), margin=margin)
 
 
 def test_decode_cuts_and_clips(networks):
