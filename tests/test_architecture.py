@@ -52,6 +52,8 @@ ARROWS = {
     "colours": set(),
     "style_settings": {"style", "datasets", "session_files"},
     "style_session": {"style_settings", "style", "datasets"},
+    "style_steps": {"steps", "style"},
+    "fast_style": {"style", "style_steps", "descent"},
     "widgets": {
         "plots",
         "runtime",
@@ -61,6 +63,7 @@ ARROWS = {
         "metrics",
         "datasets",
         "style",
+        "fast_style",
         "laboratory",
         "lab_settings",
         "theory",

@@ -87,6 +87,9 @@ def test_the_exercises_of_the_first_notebooks_are_there():
     measuring = {"frechet_of_gaussians", "unbiased_kernel_distance"}
     found = {name for name in NAMES if checks.exercise(name).notebook == "07_measuring_faces"}
     assert found == measuring
+    fast = {"adain", "instance_normalization", "style_strength"}
+    found = {name for name in NAMES if checks.exercise(name).notebook == "12_fast_style_transfer"}
+    assert found == fast
     stable = {"gradient_penalty", "diagnose_runs"}
     assert {name for name in NAMES if checks.exercise(name).notebook == "08_stable_faces"} == stable
     assert {name for name in NAMES if checks.exercise(name).notebook == "05_inside_a_cnn"} == inside

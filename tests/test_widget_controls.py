@@ -29,6 +29,7 @@ import keras
 import nbformat
 import numpy as np
 import pytest
+import test_adain_panel
 import test_cockpit
 import test_health_panel
 import test_run_gallery
@@ -344,8 +345,25 @@ def _desk_moves():
     }
 
 
+FAST = "test_adain_panel.py::test_{}"
+PLACE = Move({"value": 0.9}, FAST.format("x_y_and_strength_change_shares_words_and_picture"))
+
 PANELS = {
     "StyleDesk": Panel(lambda: test_style_desk.desk(tempfile.mkdtemp()), _desk_moves()),
+    "AdainPanel": Panel(
+        test_adain_panel.build,
+        {
+            "pad": Move(
+                {"position": [0.9, 0.1]},
+                FAST.format("dragging_the_pad_moves_the_sliders_and_they_move_it"),
+            ),
+            "x": PLACE,
+            "y": PLACE,
+            "strength": dataclasses.replace(PLACE, state={"value": 0.2}),
+            "content": Move({"index": 1}, FAST.format("content_chooses_the_picture")),
+            "upload": Move(_file(), FAST.format("an_upload_is_cut_square_drawn_and_noted")),
+        },
+    ),
     "Microscope": Panel(
         lambda: Microscope(_classifier(), PICTURES, layer="conv2", row=3, column=3),
         _inside(
