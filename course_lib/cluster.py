@@ -3,7 +3,8 @@
 Two descriptions are understood. TF_CONFIG is TensorFlow's own, the same on every host but for the
 index; the first worker is the chief:
 
-    {"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, "task": {"type": "worker", "index": 0}}
+    {"cluster": {"worker": ["host-a:12345", "host-b:12345"]},
+     "task": {"type": "worker", "index": 0}}
 
 Slurm (`srun`) describes its steps in SLURM_* variables, which TensorFlow reads.
 

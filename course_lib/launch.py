@@ -1,4 +1,4 @@
-"""Start a training script and watch it: python -m course_lib.launch [--workers N] script [arguments]
+"""Start a training script and watch it: python -m course_lib.launch [--workers N] script [...]
 
 On several hosts the same command is started on each, with TF_CONFIG set there or by Slurm (see
 `cluster`). With --workers, that many processes on this machine take their places, to try it out.
@@ -154,8 +154,11 @@ def _forwarded(workers: list[_Worker]):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m course_lib.launch", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m course_lib.launch",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes on this machine")
     parser.add_argument("--patience", type=float, default=PATIENCE,
                         help="seconds without an update after which a run is given up")  # fmt: skip

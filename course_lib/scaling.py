@@ -33,7 +33,8 @@ class Cost:
     outputs: int = 0
 
     def __add__(self, other):
-        return Cost(*map(sum, zip(dataclasses.astuple(self), dataclasses.astuple(other))))
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Cost(*map(sum, pairs))
 
     def intensity(self, batch_size, *, width=FLOAT32):
         """Return operations per byte, if each number is read from and written to memory once."""
@@ -88,7 +89,7 @@ def _shapes(tensors):
 
 
 def residual_pair(size, *, width=16, widest=128, latent_dim=64):
-    """Return the `Cost`s of `networks.residual`'s (generator, discriminator), without building them.
+    """Return the `Cost`s of `networks.residual`'s (generator, discriminator), unbuilt.
 
     Args:
         size: side of the colour images, 4 times a power of two.

@@ -178,8 +178,8 @@ def make_gan_step(gan, config, *, penalty_schedule=None):
         ValueError: if the generator reads latents of another length than
             `config.latent_dim`, or a penalty is on and the discriminator contains batch
             normalisation or bilinear resizing, or, with several replicas, a network has layers
-            that would not compute the same (`replicas.require_equal_layers`). From the step: if the images have the wrong
-            dtype or shape, or their number does not divide by
+            that would not compute the same (`replicas.require_equal_layers`). From the step: if
+            the images have the wrong dtype or shape, or their number does not divide by
             `config.discriminator_updates`.
     """
     _check_gan_fits_config(gan, config)

@@ -108,9 +108,7 @@ def fit(
             if here.is_chief:
                 stack.enter_context(checkpoints.locked(folder))
             run.resume(tell=progress)
-        run.write_event = stack.enter_context(
-            _event_writer(tensorboard if here.is_chief else None)
-        )
+        run.write_event = stack.enter_context(_event_writer(tensorboard if here.is_chief else None))
         stop = stack.enter_context(_stop_on_signal())
         run.bar = stack.enter_context(_progress_bar(run.progress.images_seen, target, progress))
         try:

@@ -13,23 +13,37 @@ import numpy as np
 
 from course_lib import runtime, scaling, steps, train
 from course_lib.datasets import catalog, pipeline
-from course_lib.networks import style_based
+from course_lib.networks import mlp, residual, style_based
 from course_lib.replicas import Replicas
 
 LATENT_DIM, WIDEST = 64, 128
 
 
+def networks(settings):
+    """Return an untrained generator and discriminator; none looks at more than one image."""
+    shape = (settings.size, settings.size, 3)
+    sides = [2**k for k in range(2, settings.size.bit_length())]
+    filters = [min(WIDEST, settings.width * settings.size // side) for side in sides]
+    if settings.network == "mlp":
+        return mlp.generator(LATENT_DIM, shape), mlp.discriminator(shape)
+    if settings.network == "residual":
+        generator = residual.generator(LATENT_DIM, shape, filters=filters)
+        return generator, residual.discriminator(shape, filters=filters[::-1])
+    generator = style_based.generator(LATENT_DIM, shape, filters=filters, mixing=0.0)
+    return generator, style_based.discriminator(shape, filters=filters)
+
+
 def build(settings):
     """Return an untrained pair and the configuration of its update."""
-    size = settings.size
-    filters = [min(WIDEST, settings.width * size // side) for side in _sides(size)]
-    image_shape = (size, size, 3)
-    optimizer = lambda: runtime.scaled(keras.optimizers.Adam(settings.learning_rate, 0.0, 0.99))  # noqa: E731
+    generator, discriminator = networks(settings)
+    optimizers = [
+        runtime.scaled(keras.optimizers.Adam(settings.learning_rate, 0.0, 0.99)) for _ in range(2)
+    ]
     gan = steps.Gan.create(
-        style_based.generator(LATENT_DIM, image_shape, filters=filters, mixing=0.0),
-        style_based.discriminator(image_shape, filters=filters),
-        generator_optimizer=optimizer(),
-        discriminator_optimizer=optimizer(),
+        generator,
+        discriminator,
+        generator_optimizer=optimizers[0],
+        discriminator_optimizer=optimizers[1],
         seed=settings.seed,
     )
     config = steps.GanStepConfig(
@@ -42,8 +56,17 @@ def build(settings):
     return gan, config
 
 
-def _sides(size):
-    return [2**k for k in range(2, size.bit_length())]
+def memory(gan, config, settings, replicas):
+    """Return the `scaling.Memory` that each device needs."""
+    costs = [scaling.model_cost(model) for model in (gan.generator, gan.discriminator)]
+    half = settings.precision.startswith("mixed")
+    return scaling.training_memory(
+        *costs,
+        config,
+        settings.batch_size // replicas,
+        data=0 if settings.stream else settings.count * settings.size**2 * 3,
+        width=scaling.BFLOAT16 if half else scaling.FLOAT32,
+    )
 
 
 def pictures(settings):
@@ -57,6 +80,9 @@ def pictures(settings):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--network", default="style_based", choices=("style_based", "residual", "mlp")
+    )
     parser.add_argument("--data", default="avatars", help="a name of datasets.catalog")
     parser.add_argument("--stream", help="a .npy file of uint8 pictures, larger than the memory")
     parser.add_argument("--count", type=int, default=2_000, help="training pictures")
@@ -81,14 +107,13 @@ def main():
         with strategy.scope():
             gan, config = build(settings)
             step = steps.make_gan_step(gan, config)
-        batches = pictures(settings)
-        need = scaling.training_memory(gan, settings.batch_size // here.count, config)
+        need = memory(gan, config, settings, here.count)
         print(need)
         need.require(scaling.free_memory())
         folder = settings.folder or runtime.results_dir() / f"on_many_{settings.size}"
         history = train.fit(
             step,
-            batches,
+            pictures(settings),
             images_seen=settings.images_seen,
             state=gan.objects(),
             config=config,

@@ -5,7 +5,6 @@ process makes all its comparisons and prints them as JSON.
 """
 
 import json
-import os
 import types
 
 import keras
@@ -180,3 +179,138 @@ def test_float16_agrees_to_its_own_rounding(two):
 @pytest.mark.parametrize("replica", [0, 1])
 def test_an_overflow_on_any_replica_makes_all_of_them_skip_the_step(two, replica):
     assert two["overflow"][replica] == {"kept": True, "scale": 2.0 ** (14 - replica)}
+
+
+# Without a second device --------------------------------------------------------------------------
+
+
+def fake_replica(monkeypatch, number, count):
+    """As if this were one of several replicas: enough for what draws."""
+    context = types.SimpleNamespace(replica_id_in_sync_group=number)
+    strategy = types.SimpleNamespace(num_replicas_in_sync=count)
+    monkeypatch.setattr(tf.distribute, "in_cross_replica_context", lambda: False)
+    monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: context)
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: strategy)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda seed: replicas.normal((2, 3), seed=seed),
+        lambda seed: replicas.uniform((2, 1, 1), seed=seed),
+        lambda seed: replicas.randint((2, 4), -5, 6, seed=seed),
+    ],
+)
+def test_the_draws_of_all_replicas_interleaved_are_those_of_one(monkeypatch, draw):
+    fake_replica(monkeypatch, 0, 1)
+    one = [draw(keras.random.SeedGenerator(5)).numpy() for _ in range(1)][0]
+    parts = []
+    for number in range(3):
+        fake_replica(monkeypatch, number, 3)
+        parts.append(draw(keras.random.SeedGenerator(5)).numpy())
+    assert one.shape == parts[0].shape
+    fake_replica(monkeypatch, 0, 1)
+    whole = np.stack(parts, axis=1).reshape(6, *one.shape[1:])
+    kind = {3: keras.random.normal, 1: keras.random.uniform}.get(one.shape[1])
+    if kind:
+        wanted = kind(whole.shape, seed=keras.random.SeedGenerator(5))
+    else:
+        wanted = keras.random.randint(whole.shape, -5, 6, seed=keras.random.SeedGenerator(5))
+    np.testing.assert_array_equal(whole, wanted)
+
+
+def test_a_share_of_penalties_that_does_not_divide_is_refused(monkeypatch):
+    config = steps.GanStepConfig(penalty_share=0.25)
+    fake_replica(monkeypatch, 0, 2)
+    assert steps._penalised(config, 4) == 1
+    assert steps._penalised(steps.GanStepConfig(penalty_share=0.2), 5) == 1
+    with pytest.raises(ValueError, match="penalty_share=0.25 takes 3 of 12 images, which do not"):
+        steps._penalised(config, 6)
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        (
+            keras.layers.BatchNormalization(name="norm"),
+            "'norm' in 'net' normalises over the images",
+        ),
+        (keras.layers.Dropout(0.5, name="drop"), r"'drop' in 'net' \(Dropout\) draws the same"),
+        (keras.layers.GaussianNoise(0.1, name="n"), "draw with course_lib.replicas"),
+    ],
+)
+def test_layers_that_replicas_would_compute_otherwise_are_refused(monkeypatch, layer, message):
+    model = keras.Sequential([keras.Input((4,)), layer], name="net")
+    replicas.require_equal_layers(model)  # one replica may have anything
+    fake_replica(monkeypatch, 0, 2)
+    with pytest.raises(ValueError, match=message):
+        replicas.require_equal_layers(keras.Sequential([keras.Input((4,)), model], name="net"))
+
+
+def test_layers_that_compute_the_same_are_allowed(monkeypatch):
+    norm = keras.layers.BatchNormalization(synchronized=True)
+    model = keras.Sequential([keras.Input((4, 4, 1)), norm, style_based.Noise()])
+    fake_replica(monkeypatch, 0, 2)
+    replicas.require_equal_layers(model)
+
+
+def test_style_mixing_needs_the_whole_batch(monkeypatch):
+    mixed = style_based.generator(4, (8, 8, 3), filters=[2, 2])
+    plain = style_based.generator(4, (8, 8, 3), filters=[2, 2], mixing=0.0)
+    fake_replica(monkeypatch, 0, 2)
+    replicas.require_equal_layers(plain)
+    with pytest.raises(ValueError, match="'mixing' in .*takes something from other .*mixing=0"):
+        replicas.require_equal_layers(mixed)
+
+
+class Stream:
+    batch_size = 12
+
+    def shard(self, number, count, *, together):
+        return number, count, together
+
+
+def some_replicas(count, workers=1, worker=0):
+    here = Replicas()
+    here.count, here.workers, here.worker = count, workers, worker
+    return here
+
+
+def test_one_device_is_one_replica_and_the_chief():
+    here = Replicas()
+    assert (here.count, here.workers, here.worker, here.is_chief) == (1, 1, 0, True)
+    step, stream = object(), Stream()
+    assert here.step(step) is step and here.part_of(stream) is stream
+    assert here.any(True) and not here.any(False) and here.largest(7) == 7
+
+
+def test_a_worker_gets_its_shard_in_groups_of_its_replicas():
+    assert some_replicas(4).part_of(stream := Stream()) is stream
+    assert some_replicas(6, workers=3, worker=2).part_of(Stream()) == (2, 3, 2)
+
+
+def test_batches_that_do_not_divide_are_refused_with_those_that_do():
+    with pytest.raises(ValueError, match="batch of 12 images .* among 8 replicas: take 8 or 16"):
+        some_replicas(8).part_of(Stream())
+    with pytest.raises(ValueError, match="among 24 replicas: take 24[.]"):
+        some_replicas(24).part_of(Stream())
+    with pytest.raises(ValueError, match=r"SimpleNamespace has no method shard\(\), .*2 workers"):
+        some_replicas(2, workers=2).part_of(types.SimpleNamespace(batch_size=4))
+
+
+def test_an_overflow_anywhere_spoils_all_gradients(monkeypatch):
+    context = types.SimpleNamespace(all_reduce=lambda _, value: value + 0.0)
+    monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: context)
+    fine = replicas.share_overflow([tf.constant([1.0, -2.0]), None])
+    assert fine[0].numpy().tolist() == [1.0, -2.0] and fine[1] is None
+    for bad in (np.inf, np.nan):
+        spoiled = replicas.share_overflow([tf.constant([1.0]), tf.constant([bad, 0.0])])
+        assert all(np.isnan(gradient).all() for gradient in spoiled)
+
+
+def test_the_processor_is_split_before_tensorflow_starts_or_not_at_all():
+    tf.zeros(1)
+    with pytest.raises(RuntimeError, match="restart the kernel, and call runtime.split_cpu"):
+        runtime.split_cpu(2)
+    with pytest.raises(ValueError, match="at least 1. Received: 0"):
+        runtime.split_cpu(0)

@@ -36,7 +36,7 @@ For convolutional networks the second part is usually much the larger: that is w
 batch, or keeping activations in 16 bits, helps at once, and smaller weights hardly do."""
 
 CASES = (
-    ("For 1,000 bytes, 10 parameters and 7 numbers per image", (1000, 10, 7)),
+    ("For 1,010 bytes, 10 parameters and 7 numbers per image", (1010, 10, 7)),
     ("Where the batch fills the memory exactly", (160 + 5 * 28, 10, 7)),
     ("Where not even the weights fit", (100, 10, 7)),
     ("For 2 GiB, 900,000 parameters and 700,000 numbers per image", (2**31, 900_000, 700_000)),
@@ -69,7 +69,10 @@ def _mistakes(available, parameters, numbers_per_image) -> list[tuple[float, str
         (available // per_image, "You forget what does not depend on the batch."),
         ((available - weights) // per_image, "Adam's moments and the gradients are missing."),
         ((available - 2 * weights) // per_image, "Adam keeps two numbers for each parameter."),
-        ((available - 3 * weights) // per_image, "Weights, two moments: the gradients are missing."),
+        (
+            (available - 3 * weights) // per_image,
+            "Weights, two moments: the gradients are missing.",
+        ),
         ((available - 4 * parameters) // numbers_per_image, "A float32 has 4 bytes."),
     ]
 

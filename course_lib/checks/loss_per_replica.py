@@ -45,7 +45,7 @@ def check(attempt: engine.Attempt) -> None:
          "step would be as many times too long as there are devices."),
         (np.sum(part), "This is the sum. The whole batch's loss is a mean."),
         (np.mean(part) / batch, "You divide twice: by the own images and by all."),
-        (np.sum(part) * len(part) / batch, "Divide by the batch once; the own number is not needed."),
+        (np.mean(part) / len(PARTS), "This would be right for parts of equal size alone."),
     ]  # fmt: skip
     question = "For losses 1, 2, 6 of a batch of 12"
     engine.compare(answer, np.sum(part) / batch, question=question, mistakes=mistakes)

@@ -58,8 +58,10 @@ def _mistakes(replicas: int, size: float) -> list[tuple[float, str]]:
     return [
         (volume / 2, "This is one half of it: the sums still have to be handed round."),
         (2 * size, "In every round a piece stays where it is: there are N - 1 rounds, not N."),
-        (volume * replicas, "This is what all devices send together. How much does each?"),
-        (2 * (replicas - 1) * size, "A device passes on one piece per round, not all gradients."),
+        (
+            2 * (replicas - 1) * size,
+            "This is N times too much: each device passes on one piece per round, an N-th.",
+        ),
         ((replicas - 1) * size, "A ring passes on pieces; this is everybody sending everything."),
         (np.float64(size), "Each piece is passed on more often than that: count the rounds."),
     ]
@@ -82,8 +84,7 @@ EXERCISE = engine.Exercise(
     explanation=EXPLANATION,
     check=check,
     right_answers=(
-        "def ring_all_reduce_volume(replicas, size):\n"
-        "    return 2 * size - 2 * size / replicas\n",
+        "def ring_all_reduce_volume(replicas, size):\n    return 2 * size - 2 * size / replicas\n",
     ),
     wrong_answers=(
         engine.WrongAnswer(
