@@ -105,14 +105,14 @@ def _from_tf_config(text: str) -> Members:
 
 def _from_slurm() -> Members:
     """Asks TensorFlow's resolver; each task sees the GPUs that Slurm gave it, so none are set."""
-    from tensorflow.distribute.cluster_resolver import SlurmClusterResolver
+    import tensorflow as tf
 
     seen = {name: value for name, value in sorted(os.environ.items())
             if name.startswith(("SLURM_STEP", "SLURM_PROCID", "SLURMD"))}  # fmt: skip
     try:
         # It counts ports by GPUs: one per task, or without GPUs it would count none.
         most = max(map(int, re.findall(r"\d+(?!\))(?!\d)", seen["SLURM_STEP_TASKS_PER_NODE"])))
-        found = SlurmClusterResolver(
+        found = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=FIRST_PORT, gpus_per_node=most, gpus_per_task=1, auto_set_gpu=False
         )
         addresses = tuple(found.cluster_spec().job_tasks("worker"))
