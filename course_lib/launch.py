@@ -160,8 +160,12 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--workers", type=int, default=0, help="processes on this machine")
-    parser.add_argument("--patience", type=float, default=PATIENCE,
-                        help="seconds without an update after which a run is given up")  # fmt: skip
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help="seconds without an update, longer than compiling and reports, to give a run up after",
+    )
     parser.add_argument("script", help="Python file that trains under runtime.strategy()")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
     given = parser.parse_args()

@@ -115,7 +115,8 @@ class Replicas:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.count = self.strategy.num_replicas_in_sync
         resolver = self.strategy.cluster_resolver
-        self.workers = len(resolver.cluster_spec().as_dict().get("worker", "1")) if resolver else 1
+        jobs = resolver.cluster_spec().as_dict() if resolver else {}
+        self.workers = max(1, len(jobs.get("worker", ())))
         self.worker = resolver.task_id if self.workers > 1 else 0
         self.is_chief = self.worker == 0
 

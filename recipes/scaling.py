@@ -20,8 +20,8 @@ from course_lib import runtime
 PATH = runtime.DATA_DIR / "results" / "16_scaling.json"
 FACTS = {"network": "residual", "width": 16, "loss": "relativistic, R1 + R2 on a quarter"}
 ARMS = {
-    "size": [{"size": 16, "batch": 32}, {"size": 32, "batch": 32}, {"size": 64, "batch": 32}],
     "batch": [{"size": 32, "batch": 8}, {"size": 32, "batch": 128}],
+    "size": [{"size": 16, "batch": 32}, {"size": 32, "batch": 32}, {"size": 64, "batch": 32}],
     "replicas": [{"size": 16, "batch": 32, "replicas": count} for count in (2, 4)],
     "precision": [{"size": 32, "batch": 32, "precision": "mixed_bfloat16"}],
 }
