@@ -23,7 +23,7 @@ from pathlib import Path
 from course_lib import cluster
 
 WORKER_LOST = 75  # EX_TEMPFAIL of sysexits.h: batch systems may start such a job again
-PATIENCE = 300.0  # seconds: the first update is compiled, and waits for all hosts
+PATIENCE = 600.0  # seconds: the first update is compiled, and waits for all hosts
 _GRACE = 10.0  # seconds that a worker has to save when it is asked to stop
 _LOOK = 0.2  # seconds between two looks
 
@@ -83,7 +83,8 @@ class _Worker:
             environment["TF_CONFIG"] = place.as_tf_config()
         self.name = f"worker {place.index} of {len(place.addresses)}" if place else "the training"
         self.beat = beat
-        self.process = subprocess.Popen(command, env=environment)
+        # A session of its own: Ctrl-C in a terminal then reaches it once, through `_forwarded`.
+        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
 
     def __enter__(self) -> "_Worker":
         return self

@@ -158,9 +158,9 @@ class _Run:
         most = self.here.largest(images_seen)
         if self.here.any(images_seen != most):
             raise ValueError(
-                f"{self.folder} holds {images_seen:,} images for worker {self.here.worker}, but "
-                f"{round(most):,} for another: all workers need the same folder, on a disk that "
-                "they share."
+                f"In {self.folder} worker {self.here.worker} found a run after {images_seen:,} "
+                f"images, but the furthest of all workers is after {round(most):,}: they need the "
+                "same folder, on a disk that they share."
             )
 
     def train(self, target, stop):

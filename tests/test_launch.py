@@ -49,7 +49,7 @@ print(json.dumps({
 )
 
 
-def start(script, *arguments, options=(), **environment):
+def start(script, *arguments, options=(), start_new_session=False, **environment):
     """Start the launcher as a user does."""
     command = [sys.executable, "-m", "course_lib.launch", *options, str(script)]
     return subprocess.Popen(
@@ -58,6 +58,7 @@ def start(script, *arguments, options=(), **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=start_new_session,
     )
 
 
@@ -75,24 +76,21 @@ def killed_and_resumed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workers")
     script = write(folder, WORKER)
     places = launch._loopback(2)
-    launchers = [
-        start(script, folder, "kill", options=("--patience", "120"), TF_CONFIG=place.as_tf_config())
-        for place in places
-    ]
+    launchers = [start(script, folder, "kill", TF_CONFIG=place.as_tf_config()) for place in places]
     first_end = []
 
     def wait(launcher):
-        launcher.wait(240)
+        launcher.wait(900)
         first_end.append(time.monotonic())
 
     threads = [threading.Thread(target=wait, args=(launcher,)) for launcher in launchers]
     for thread in threads:
         thread.start()
-    errors = [launcher.communicate(timeout=300)[1] for launcher in launchers]
+    errors = [launcher.communicate(timeout=900)[1] for launcher in launchers]
     for thread in threads:
         thread.join()
     again = start(script, folder, "resume", options=("--workers", "2"))
-    out, err = again.communicate(timeout=300)
+    out, err = again.communicate(timeout=900)
     return {
         "statuses": [launcher.returncode for launcher in launchers],
         "errors": errors,
@@ -195,18 +193,23 @@ def test_silence_is_noticed_and_a_beating_heart_is_not_silent(tmp_path, capfd):
     assert launch.launch(script, patience=2.0) == 0
 
 
-def test_sigterm_is_passed_on_and_the_workers_end_by_themselves(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_passed_on_once_and_the_workers_end_by_themselves(tmp_path, number):
     script = write(
         tmp_path,
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('saved', flush=True)))\n"
-        "print('ready', flush=True)\ntime.sleep(600)\n",
+        "import signal, time\n"
+        "seen = []\n"
+        "for number in (signal.SIGTERM, signal.SIGINT):\n"
+        "    signal.signal(number, lambda number, _: seen.append(number))\n"
+        "print('ready', flush=True)\n"
+        "while not seen:\n    time.sleep(0.05)\n"
+        "time.sleep(0.5)\nprint('saved', *map(int, seen))\n",
     )
-    launcher = start(script)
+    launcher = start(script, start_new_session=True)
     assert launcher.stdout.readline() == "ready\n"
-    launcher.send_signal(signal.SIGTERM)
+    os.killpg(launcher.pid, number)  # as a terminal does
     out, _ = launcher.communicate(timeout=60)
-    assert out == "saved\n" and launcher.returncode == 0
+    assert out == f"saved {int(number)}\n" and launcher.returncode == 0
 
 
 @pytest.mark.parametrize(
