@@ -103,7 +103,7 @@ def main():
     here = Replicas(strategy)
     with contextlib.nullcontext() if here.is_chief else contextlib.redirect_stdout(None):
         runtime.setup(seed=settings.seed, precision=settings.precision)
-        print(f"{here.count} replicas, {here.workers} workers")
+        print(f"replicas: {here.count}, workers: {here.workers}")
         with strategy.scope():
             gan, config = build(settings)
             step = steps.make_gan_step(gan, config)
