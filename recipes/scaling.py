@@ -85,7 +85,7 @@ def measure(arm):
     }
 
 
-def machine():
+def limits():
     """Return what the machine can do: operations per second of products, bytes per second."""
     import tensorflow as tf
 
@@ -116,23 +116,23 @@ def main():
     settings = parser.parse_args()
     if settings.arm:
         arm = json.loads(settings.arm)
-        print("RESULT", json.dumps(machine() if arm == "machine" else measure(arm)))
+        print("RESULT", json.dumps(limits() if arm == "limits" else measure(arm)))
         return
     table = json.loads(PATH.read_text()) if PATH.exists() else dict(FACTS)
     if any(table.get(name) != value for name, value in FACTS.items()):
         raise SystemExit(f"{PATH} was made with other facts: delete it first.")
     started = time.perf_counter() - 60 * table.get("minutes", 0)
-    wanted = [("machine", "machine")] + [(kind, arm) for kind, arms in ARMS.items() for arm in arms]
+    wanted = [("limits", "limits")] + [(kind, arm) for kind, arms in ARMS.items() for arm in arms]
     missing = [
         (kind, arm)
         for kind, arm in wanted
         if kind not in table
-        or kind != "machine"
+        or kind != "limits"
         and not any(arm.items() <= row.items() for row in table[kind])
     ]
     for kind, arm in missing[: settings.most]:
         result = in_own_process(arm)
-        if kind == "machine":
+        if kind == "limits":
             table[kind] = result
         else:
             table.setdefault(kind, []).append(result)
