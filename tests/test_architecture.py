@@ -13,10 +13,14 @@ LIBRARY = ROOT / "course_lib"
 # Room -> the rooms it may import. CONTRIBUTING says what each does. A new room gets a line here.
 ARROWS = {
     "machine": set(),
-    "runtime": {"machine"},
+    "cluster": set(),
+    "launch": {"cluster"},
+    "runtime": {"machine", "cluster"},
+    "replicas": set(),
+    "scaling": {"machine"},
     "datasets": {"runtime"},
-    "networks": set(),
-    "losses": set(),
+    "networks": {"replicas"},
+    "losses": {"replicas"},
     "array_files": set(),
     "checkpoints": {"array_files"},
     "shipped": {"networks", "checkpoints", "runtime"},
@@ -31,8 +35,8 @@ ARROWS = {
     "attribution": set(),
     "adversarial": set(),
     "convolution": set(),
-    "diffaugment": set(),
-    "steps": {"losses", "diffaugment"},
+    "diffaugment": {"replicas"},
+    "steps": {"losses", "diffaugment", "replicas"},
     "latent_space": set(),
     "steering": {"features", "latent_space", "datasets", "shipped"},
     "session_files": set(),
@@ -46,7 +50,6 @@ ARROWS = {
     "laboratory": {"lab_machine", "lab_settings", "metrics"},
     "slow_motion": {"losses"},
     "health": {"steps", "losses", "features", "metrics"},
-    "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "descent": set(),
     "style": {"descent"},
     "colours": set(),
@@ -54,6 +57,13 @@ ARROWS = {
     "style_session": {"style_settings", "style", "datasets"},
     "style_steps": {"steps", "style"},
     "fast_style": {"style", "style_steps", "descent"},
+    "train": {
+        "runtime",
+        "checkpoints",
+        "progress",
+        "cluster",
+        "replicas",
+    },  # is handed the step: never imports steps
     "widgets": {
         "plots",
         "runtime",
@@ -80,6 +90,7 @@ ARROWS = {
         "style_settings",
         "style_session",
         "latent_space",
+        "scaling",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},
@@ -99,6 +110,8 @@ WITHOUT_TENSORFLOW = [
     "checkpoints",
     "session_files",
     "publish",
+    "launch",
+    "scaling",
     "__init__",
 ]
 WITHOUT_TENSORFLOW += ["datasets/__init__", "datasets/avatars", "datasets/images"]

@@ -51,6 +51,7 @@ from course_lib.widgets.loss_curves import LossCurves
 from course_lib.widgets.microscope_panel import Microscope
 from course_lib.widgets.occlusion_brush import OcclusionBrush
 from course_lib.widgets.race import Race
+from course_lib.widgets.scaling_panel import ScalingPanel
 from course_lib.widgets.two_gaussians import TwoGaussians
 
 ROOT = Path(__file__).parent.parent
@@ -420,6 +421,17 @@ PANELS = {
             scale_2={"value": 1.5},
             angle={"value": -50.0},
             count={"index": 5},
+        ),
+    ),
+    "ScalingPanel": Panel(
+        ScalingPanel,
+        _theory(
+            size={"index": 4},
+            batch={"index": 8},
+            replicas={"index": 6},
+            link={"index": 0},
+            precision={"index": 1},
+            device={"index": 0},
         ),
     ),
     "LossCurves": Panel(
