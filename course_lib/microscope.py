@@ -348,6 +348,7 @@ def _dropout(layer, inputs, place):
 
 EXPLAINED = {
     "Conv2D": _conv,
+    "FastConv2D": _conv,
     "DepthwiseConv2D": _depthwise,
     "Dense": _dense,
     "BatchNormalization": _norm,

@@ -237,7 +237,7 @@ def repeat(step, draw_images):
 
     Calling a small network's step costs as much as a part of the step itself; the loop saves that
     and gives the same bits (1.2 to 1.4 times as fast on points in the plane, see
-    tests/benchmarks/points_gan_against_peers.py). It stops early where a metric is no longer
+    tests/benchmarks/rows/points_gan.py). It stops early where a metric is no longer
     finite.
 
     Args:

@@ -60,7 +60,7 @@ def convolve_transposed(inputs, kernel, output_shape, stride=1):
     return forward(inputs, kernel)
 
 
-def kernel_gradient(inputs, slopes, kernel_shape, stride):
+def kernel_gradient(inputs, slopes, kernel_shape, stride=1):
     """Return the gradient of `convolve` to its kernel.
 
     Args:
@@ -69,13 +69,26 @@ def kernel_gradient(inputs, slopes, kernel_shape, stride):
         kernel_shape: (kernel rows, kernel columns, channels, filters).
         stride: int.
     """
+
+    @tf.custom_gradient
+    def forward(inputs, slopes):
+        def backward(upstream):
+            spread = convolve_transposed(slopes, upstream, tf.shape(inputs), stride)
+            return spread, convolve(inputs, upstream, stride)
+
+        return _kernel_gradient(inputs, slopes, kernel_shape, stride), backward
+
+    return forward(inputs, slopes)
+
+
+def _kernel_gradient(inputs, slopes, kernel_shape, stride):
     if min(kernel_shape[:2]) < stride or not _is_faster_over_images(inputs, slopes):
         return tf.raw_ops.Conv2DBackpropFilter(
             input=inputs, filter_sizes=tuple(kernel_shape), out_backprop=slopes,
             strides=[1, stride, stride, 1], padding="SAME",
         )  # fmt: skip
     # The channels are the images of this convolution, the images its channels, the slopes its
-    # kernel; its stride-wide gaps are where the forward convolution jumped.
+    # kernel, with gaps where the forward convolution jumped.
     padding = [
         _padding(inputs.shape[axis], slopes.shape[axis], kernel_shape[axis - 1], stride)
         for axis in (1, 2)
@@ -112,8 +125,7 @@ class FastConv2D(keras.layers.Conv2D):
     def convolution_op(self, inputs, kernel):
         if self.groups > 1 or not _applies(self):
             return super().convolution_op(inputs, kernel)
-        inputs, kernel = (ops.convert_to_tensor(value) for value in (inputs, kernel))
-        return convolve(inputs, kernel, self.strides[0])
+        return convolve(_tensor(inputs), _tensor(kernel), self.strides[0])
 
 
 @keras.saving.register_keras_serializable("course_lib")
@@ -123,7 +135,7 @@ class FastConv2DTranspose(keras.layers.Conv2DTranspose):
     def call(self, inputs):
         if self.output_padding is not None or not _applies(self):
             return super().call(inputs)
-        inputs, kernel = (ops.convert_to_tensor(value) for value in (inputs, self.kernel))
+        inputs, kernel = _tensor(inputs), _tensor(self.kernel)
         shape, stride = tf.shape(inputs), self.strides[0]
         static = [stride * side if side else None for side in inputs.shape[1:3]]
         sides = [known or stride * shape[axis] for axis, known in enumerate(static, 1)]
@@ -131,6 +143,11 @@ class FastConv2DTranspose(keras.layers.Conv2DTranspose):
         if self.use_bias:
             outputs = ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
+
+
+def _tensor(value):
+    """Return a tensor in the layer's precision: Keras may give the variable itself."""
+    return tf.convert_to_tensor(ops.convert_to_tensor(value))
 
 
 def _applies(layer):

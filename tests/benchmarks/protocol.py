@@ -1,4 +1,4 @@
-"""How every row is measured: loops that take turns, and the limit of the machine in the same run."""
+"""How every row is measured: loops that take turns, and the machine's limit in the same run."""
 
 import dataclasses
 import os
@@ -28,8 +28,8 @@ class Row:
         work: multiplications and additions of one unit, or None where they are not what limits it.
         losses: name -> losses of the first unit, from equal weights and equal batches; None takes
             them from the first call of each loop. The first name is the reference.
-        tolerance: largest relative difference of a loss in float32; in bfloat16 it is TEN times
-            that, at least 0.05.
+        tolerance: largest relative difference of a loss in float32; in bfloat16 it is ten
+            times that, at least 0.05.
         target: smallest ratio that was asked for, by peer; "fastest PyTorch" is one, too.
         at_most_ms: longest time of a unit that was asked for.
     """
@@ -173,7 +173,7 @@ def gemm_peaks(repeats=5):
 
 
 def forward_work(model):
-    """Return multiplications and additions of a Keras model for one image; borders count in full."""
+    """Return multiplications and additions of a model for one image; borders count in full."""
     total = 0
     for layer in model.layers:
         if getattr(layer, "kernel", None) is None:

@@ -2,7 +2,7 @@
 
 HEAD = """# How fast the course is, and beside what
 
-    python -m tests.benchmarks --torch-python PYTHON [--rows dcgan64,frechet] [--rounds 30] [--store]
+    python -m tests.benchmarks --torch-python PYTHON [--rows a,b] [--rounds 30] [--store]
 
 One process of ours and one of PyTorch's for each row, whose loops take turns; the same weights and
 batches, the first losses compared before anything is timed; as many threads on both sides. A ratio
@@ -73,7 +73,9 @@ def readme(results):
     lines = [HEAD, "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for row in results.values():
         lines.append("| " + " | ".join(_cells(row)) + " |")
-    lines.append("\n| row | machine | rounds x units | load before, after | date |\n|---|---|---|---|---|")
+    lines.append(
+        "\n| row | machine | rounds x units | load before, after | date |\n|---|---|---|---|---|"
+    )
     for name, row in results.items():
         load = ", ".join(f"{value:g}" for value in row["load"])
         machine = f"{row['machine']}, {', '.join(row['features'])}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from course_lib import losses, steps
 from tests.benchmarks import protocol, translate

@@ -20,7 +20,7 @@ class Trainer:
         self.optimizers = [
             torch.optim.Adam(
                 network.parameters(), lr=self.settings["rate"], betas=self.settings["betas"],
-                eps=1e-7, fused=True,
+                fused=True,
             )
             for network in self.networks
         ]  # fmt: skip
@@ -33,6 +33,10 @@ class Trainer:
 
     def __call__(self, count):
         for _ in range(count):
+            for optimizer in self.optimizers:
+                # Keras adds epsilon before it corrects the bias of the root, PyTorch afterwards.
+                corrected = 1 - self.settings["betas"][1] ** (self.done + 1)
+                optimizer.param_groups[0]["eps"] = 1e-7 / corrected**0.5
             losses = self.step(self.latents[self.done % len(self.latents)])
             self.done += 1
         return losses
@@ -57,7 +61,8 @@ class Trainer:
         else:
             g_loss = softplus(-fake_logits).mean()
         self._descend(g_loss, 1)
-        return {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()} | penalties
+        losses = {"d_loss": d_loss, "g_loss": g_loss} | penalties
+        return {name: value.detach() for name, value in losses.items()}
 
     def _d_loss(self, real_logits, fake_logits):
         if self.settings["loss"] == "relativistic":

@@ -69,7 +69,11 @@ def _convolution(part, take):
         return _weighted(layer, kernel.transpose(2, 3, 0, 1).copy(), bias)
     if part["kind"] == "transposed":
         layer = nn.ConvTranspose2d(
-            kernel.shape[3], kernel.shape[2], kernel.shape[0], output_padding=part["extra"], **options
+            kernel.shape[3],
+            kernel.shape[2],
+            kernel.shape[0],
+            output_padding=part["extra"],
+            **options,
         )
         return _weighted(layer, kernel.transpose(3, 2, 0, 1).copy(), bias)
     layer = nn.Conv2d(kernel.shape[2], kernel.shape[3], kernel.shape[0], **options)

@@ -22,7 +22,9 @@ def serve(build):
             of the last unit, a dict of tensors or floats.
     """
     given = dict(np.load(sys.argv[1]))
-    print(json.dumps(f"PyTorch {torch.__version__}, Python {platform.python_version()}"), flush=True)
+    print(
+        json.dumps(f"PyTorch {torch.__version__}, Python {platform.python_version()}"), flush=True
+    )
     loops = {}
     for line in sys.stdin:
         order = json.loads(line)
