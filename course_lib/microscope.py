@@ -348,7 +348,6 @@ def _dropout(layer, inputs, place):
 
 EXPLAINED = {
     "Conv2D": _conv,
-    "FastConv2D": _conv,
     "DepthwiseConv2D": _depthwise,
     "Dense": _dense,
     "BatchNormalization": _norm,
@@ -362,4 +361,5 @@ EXPLAINED = {
     "Flatten": _flatten,
     "Add": _add,
     "Dropout": _dropout,
+    "FastConv2D": _conv,
 }
