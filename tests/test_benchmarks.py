@@ -122,6 +122,27 @@ def test_the_operations_of_a_network_are_those_counted_by_hand():
     assert protocol.forward_work(model) == expected
 
 
+def test_the_operations_of_a_step_are_those_of_its_passes():
+    from keras import Input, Model, layers
+
+    from course_lib import steps
+    from tests.benchmarks.rows import image_gans
+
+    def dense(inputs, outputs):
+        x = Input((inputs,))
+        return Model(x, layers.Dense(outputs)(x))
+
+    def work(**changes):
+        config = steps.GanStepConfig(**changes)
+        return image_gans.step_work(dense(2, 3), dense(3, 1), config, batch=8)
+
+    g, d = 8 * 12, 8 * 6
+    assert work() == 4 * g + 8 * d
+    assert work(reuse_fakes=True, loss="relativistic") == 3 * g + 9 * d
+    assert work(r1_gamma=1.0, penalty_share=0.25) == 4 * g + 9 * d
+    assert work(r1_gamma=1.0, r2_gamma=1.0) == 4 * g + 16 * d
+
+
 # Comparing
 
 
@@ -146,10 +167,12 @@ def test_a_ratio_that_fell_beyond_its_spread_is_named(peaks):
 def test_noise_is_no_regression(peaks):
     quartiles = {"before": [2.0, 2.2, 2.4], "noise": [1.8, 1.9, 2.0], "slower": [1.7, 1.8, 1.99]}
     rows = {
-        name: {"machine": "m", "ratios": {"PyTorch": values}} for name, values in quartiles.items()
+        name: {"machine": "m", "load": [0.1, 7.5], "ratios": {"PyTorch": values}}
+        for name, values in quartiles.items()
     }
     assert report.regressions({"a": rows["noise"]}, {"a": rows["before"]}) == []
-    assert len(report.regressions({"a": rows["slower"]}, {"a": rows["before"]})) == 1
+    (line,) = report.regressions({"a": rows["slower"]}, {"a": rows["before"] | {"load": [3, 2]}})
+    assert line.endswith("ours, stored 2.2 [2, 2.4] (load 7.5, stored 3).")
 
 
 def test_other_machines_rows_and_peers_are_passed_over(peaks):

@@ -90,3 +90,45 @@ def test_the_arms_of_the_cures_have_as_many_values_of_each_measure():
         for distance, diverged in zip(arm["kernel_distance"], arm["diverged"], strict=True):
             assert diverged == (distance is None)
     assert min(facts["arms"]["together"]["kernel_distance"]) > facts["floor"]
+
+
+@pytest.fixture
+def precisions(monkeypatch):
+    monkeypatch.syspath_prepend(str(runtime.ROOT / "recipes"))
+    import precisions
+
+    return precisions
+
+
+def test_precisions_are_compared_by_means_and_by_the_deviation_of_the_seeds(precisions):
+    table = {
+        "float32": {"kernel_distance": [1.0, 2.0, 3.0]},  # variance 1
+        "bfloat16": {"kernel_distance": [2.0, 5.0, 8.0]},  # variance 9
+    }
+    difference, deviation = precisions.verdict(table)
+    assert difference == 3 and deviation == pytest.approx(5**0.5)
+    table["bfloat16"]["kernel_distance"][1] = None
+    assert np.isnan(precisions.verdict(table)).all()
+
+
+def test_a_run_in_one_precision_leaves_float32_behind_and_notes_a_divergence(
+    precisions, monkeypatch
+):
+    import keras
+
+    seen = []
+
+    def distance(arm, *, seed):
+        seen.append((arm, seed, keras.config.dtype_policy().name))
+        if seed:
+            raise precisions.train.DivergedError(3, 192, {"d_loss": float("nan")})
+        return np.float64(0.5)
+
+    monkeypatch.setattr(precisions, "distance", distance)
+    first = precisions.one_run("mixed_bfloat16", seed=0)
+    assert first.pop("seconds") >= 0
+    assert first == {"kernel_distance": 0.5, "diverged": False}
+    second = precisions.one_run("float32", seed=1)
+    assert second["diverged"] and second["kernel_distance"] is None
+    assert keras.config.dtype_policy().name == "float32"
+    assert [run[1:] for run in seen] == [(0, "mixed_bfloat16"), (1, "float32")]

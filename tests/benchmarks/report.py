@@ -12,7 +12,8 @@ would take at the speed of a 2048 x 2048 matrix product in TensorFlow, measured 
 First calls compile; they are in `results.json`, with the versions. PyTorch needs an environment of
 its own: `python -m venv DIR`, `DIR/bin/pip install torch numpy`. Without --store the run is
 compared with the stored one: a ratio whose upper quartile lies below the stored lower one is a
-regression, is named, and makes the exit status 1. A new row is a file in `rows/` and a line in
+regression, is named, and makes the exit status 1; on a busy machine ratios shift, too, so look at
+the loads first. A new row is a file in `rows/` and a line in
 `rows/__init__.py`.
 
 This file is written by --store, from `results.json`.
@@ -35,9 +36,11 @@ def regressions(new, stored):
         before = stored[name]["ratios"]
         for peer, quartiles in new[name]["ratios"].items():
             if peer in before and quartiles[2] < before[peer][0]:
+                loads = [max(rows[name]["load"]) for rows in (new, stored)]
                 found.append(
                     f"{name}: slower than stored beyond noise: {peer} took {shown(quartiles)} "
-                    f"times as long as ours, stored {shown(before[peer])}."
+                    f"times as long as ours, stored {shown(before[peer])} (load {loads[0]:g}, "
+                    f"stored {loads[1]:g})."
                 )
     return sorted(found)
 

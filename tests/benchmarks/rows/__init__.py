@@ -10,6 +10,7 @@ ROWS = {
     "dcgan64": "DCGAN of PyTorch's example",
     "residual_gan": "our residual GAN",
     "classifier": "the article's classifier",
+    "plain_classifier": "notebook 04's plain classifier",
     "frechet": "Fréchet distance",
     "avatars": "avatars",
 }

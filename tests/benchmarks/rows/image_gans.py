@@ -109,19 +109,6 @@ class Case:
         """Images that the penalties are taken on."""
         return math.ceil(self.config.penalty_share * self.batch) if self.config.has_penalty else 0
 
-    def work(self):
-        """Return the operations of a step.
-
-        G: forward and back, to inputs and to kernels. D: the same on real and on generated images,
-        then forward and back to the image for G; a relativistic loss of G asks D about the real
-        images once more. A penalty: D forward, back to the images, and the same way back for the
-        kernels.
-        """
-        generator, discriminator = self.build()
-        g, d = protocol.forward_work(generator), protocol.forward_work(discriminator)
-        passes = 9 if self.config.loss == "relativistic" else 8
-        return self.batch * (3 * g + passes * d) + 2 * self.penalised * 4 * d
-
     def row(self, worker, *, compiled=True, fitted=True, more=None, losses=None, target=None):
         """Return the `protocol.Row`: both precisions of ours, of Keras and of PyTorch.
 
@@ -141,8 +128,28 @@ class Case:
             names = EAGER + COMPILED * compiled
             loops |= {name: protocol.remote(torch, name) for name in names}
         return protocol.Row(
-            self.title, "step", loops, ours, work=self.work(), losses=losses, target=target or {}
+            self.title,
+            "step",
+            loops,
+            ours,
+            losses=losses,
+            target=target or {},
+            work=step_work(*self.build(), self.config, self.batch),
         )
+
+
+def step_work(generator, discriminator, config, batch):
+    """Return the operations of a step.
+
+    G: forward and back, to inputs and to kernels; once more forward where D is not shown the same
+    images. D: the same on real and on generated images, then forward and back to the image for G; a
+    relativistic loss of G asks D about the real images once more. A penalty: D forward, back to the
+    images, and the same way back for the kernels.
+    """
+    g, d = protocol.forward_work(generator), protocol.forward_work(discriminator)
+    g_passes, d_passes = 4 - config.reuse_fakes, 8 + (config.loss == "relativistic")
+    penalties = bool(config.r1_gamma) + bool(config.r2_gamma)
+    return batch * (g_passes * g + (d_passes + penalties * config.penalty_share * 4) * d)
 
 
 class FittedGan(keras.Model):

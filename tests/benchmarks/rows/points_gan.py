@@ -17,11 +17,13 @@ import tensorflow as tf
 from course_lib import steps
 from course_lib.laboratory import Laboratory, Settings
 from tests.benchmarks import protocol
+from tests.benchmarks.rows.image_gans import step_work
 
 CHECKED_STEPS = 5
 STEPS = 300  # of a round
 EAGER = ("PyTorch eager", "PyTorch eager, fused Adam")
 COMPILED = ("torch.compile, fused Adam",)
+TARGET = {"PyTorch eager": 2.0, "PyTorch eager, 1 thread": 2.0}
 
 
 class Calls:
@@ -82,11 +84,12 @@ def row(worker, title, settings, peers, target):
         first["PyTorch"] = torch.ask("check", CHECKED_STEPS)["losses"]
         loops |= {name: protocol.remote(torch, name) for name in peers}
         loops |= {f"{name}, 1 thread": protocol.remote(torch, name, 1) for name in peers}
+    work = step_work(lab.gan.generator, lab.gan.discriminator, lab.step_config, settings.batch_size)
     return protocol.Row(
-        title, "step", loops, ours, STEPS, losses=first, tolerance=1e-4, target=target
+        title, "step", loops, ours, STEPS, work, losses=first, tolerance=1e-4, target=target
     )
 
 
 def prepare(worker):
     title = "GAN on points, batch 128, notebook 02's defaults"
-    return row(worker, title, Settings(), EAGER + COMPILED, {"PyTorch eager": 2.0})
+    return row(worker, title, Settings(), EAGER + COMPILED, TARGET)
