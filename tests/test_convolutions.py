@@ -162,7 +162,7 @@ def test_a_layer_is_that_of_keras(ours, theirs, options):
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
-def test_output_padding_and_groups_are_left_to_keras(ours, theirs):
+def test_output_padding_and_groups_are_left_to_keras(always, ours, theirs):
     option = {"groups": 2} if ours is FastConv2D else {"output_padding": 0}
     x = tf.constant(RNG.normal(size=(2, 6, 6, 4)), "float32")
     layers = [kind(4, 3, 2, "same", **option) for kind in (ours, theirs)]

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from course_lib import runtime
+from course_lib import runtime, train
 
 RESULTS = runtime.DATA_DIR / "results"
 
@@ -121,7 +121,7 @@ def test_a_run_in_one_precision_leaves_float32_behind_and_notes_a_divergence(
     def distance(arm, *, seed):
         seen.append((arm, seed, keras.config.dtype_policy().name))
         if seed:
-            raise precisions.train.DivergedError(3, 192, {"d_loss": float("nan")})
+            raise train.DivergedError(step=3, images_seen=192, values={"d_loss": np.nan})
         return np.float64(0.5)
 
     monkeypatch.setattr(precisions, "distance", distance)
