@@ -467,7 +467,10 @@ def test_words_at_the_ends_of_curves_do_not_overlap():
 def test_a_term_of_weight_0_is_drawn_as_nothing():
     rows = [row | {"variation": 0.0} for row in rows_of([1.0, 0.5])]
     strip = compose(rows)
-    assert not (np.abs(strip[20:, 60:800] - [0, 158, 115]).sum(-1) < 60).any()
+    assert not (
+        np.abs(strip[20:, 60 : style_page.WIDTH - style_page.MARGIN[1] + 4] - [0, 158, 115]).sum(-1)
+        < 60
+    ).any()
 
 
 # Without a kernel ---------------------------------------------------------------------------------
