@@ -3,7 +3,6 @@
 Both are handed an objective with `value_and_gradient(image)`, such as `style.Objective`.
 """
 
-import collections
 import dataclasses
 import time
 
@@ -71,7 +70,7 @@ class Descent:
     def __init__(self, objective, *, memory=10):
         """Begin; `memory` is the number of steps that it remembers."""
         self._objective, self.evaluations = objective, 0
-        self._pairs = collections.deque(maxlen=memory)  # changes of the picture, of the gradient
+        self._memory, self._pairs = memory, []  # changes of the picture, of the gradient
 
     def step(self, image, found):
         """Take one step.
@@ -93,10 +92,10 @@ class Descent:
             change, bend = candidate - image, there[1] - gradient
             if there[0]["total"] <= terms["total"] + 1e-4 * min(0.0, np.vdot(gradient, change)):
                 if np.vdot(change, bend) > 0:  # else the curvature is not positive
-                    self._pairs.append((change, bend))
+                    self._pairs = [*self._pairs, (change, bend)][-self._memory :]
                 return candidate, there
             length *= SHORTER
-        self._pairs.clear()  # the memory misleads
+        self._pairs = []  # the memory misleads
         return image, found
 
     @property

@@ -26,7 +26,7 @@ LINE = (((-0.5, 0.5), (0.5, 0.5)),)
 @pytest.fixture(scope="module")
 def encoder():
     keras.utils.set_random_seed(0)
-    return vgg.vgg(widths=(4, 6, 8, 8), depths=(1, 1, 1, 1))
+    return vgg.vgg(widths=(4, 6, 8, 8), depths=(1, 1, 2, 1))
 
 
 def patches(seed, side=SIZE):
