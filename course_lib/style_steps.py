@@ -68,7 +68,7 @@ class FeedForwardConfig:
     """Weights of the three terms, each relative to the size of its target."""
 
     content: float = 1.0
-    style: float = 5.0
+    style: float = 1.0
     variation: float = 0.1
 
 
@@ -77,7 +77,8 @@ class AdainConfig:
     """Weights of the terms, each relative to the size of its target."""
 
     content: float = 1.0
-    style: float = 2.0
+    style: float = 1.0
+    identity: float = 10.0
     variation: float = 0.05
 
 
@@ -109,12 +110,10 @@ def make_feed_forward_step(network, encoder, style_image, optimizer, config):
             features = encoder(images)
             terms = {
                 "content": sum(
-                    style.relative_error(features[name], targets[name]) for name in CONTENT
+                    relative(normalised(features[name]), normalised(targets[name]))
+                    for name in CONTENT
                 ),
-                "style": sum(
-                    style.relative_error(style.gram(features[name]), wanted[name])
-                    for name in wanted
-                ),
+                "style": sum(relative(style.gram(features[name]), wanted[name]) for name in wanted),
                 "variation": style.total_variation(images),
             }
             loss = sum(getattr(config, name) * value for name, value in terms.items())
@@ -128,6 +127,9 @@ def make_feed_forward_step(network, encoder, style_image, optimizer, config):
 CONTENT = ("block3_conv2",)
 
 
+ADAIN_LAYER = "block3_conv1"  # a deeper one keeps too little of where things are
+
+
 def make_adain_step(decoder, encoder, optimizer, config):
     """Return the update of the decoder that turns features with another style into pictures.
 
@@ -139,24 +141,28 @@ def make_adain_step(decoder, encoder, optimizer, config):
 
     Returns:
         `tf.function`, (contents, styles) each float32 (batch, height, width, 3) in [-1, 1] ->
-        dict of the float32 scalars content, style and variation, before weighting.
+        dict of the float32 scalars content, style, identity (how well features that kept their own
+        statistics give their picture back) and variation, before weighting.
 
-    Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868.
+    Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868; the
+    identity term: Park and Lee 2019, equation 8, https://arxiv.org/abs/1812.02342.
     """
     encoder = style.layers_of(encoder, style.STYLE_LAYERS)
-    deepest = style.STYLE_LAYERS[-1]
     optimizer.build(decoder.trainable_variables)
 
     def step(pair):
         contents, styles = pair
         wanted = encoder(styles)
-        target = style.adain(encoder(contents)[deepest], wanted[deepest])
+        own = tf.cast(encoder(contents)[ADAIN_LAYER], tf.float32)
+        target = style.adain(own, wanted[ADAIN_LAYER])
         with tf.GradientTape() as tape:
-            images = decoder(target, training=True)
+            both = decoder(tf.concat([target, own], 0), training=True)
+            images, unchanged = tf.split(both, 2)
             features = encoder(images)
             terms = {
-                "content": style.relative_error(features[deepest], target),
+                "content": relative(features[ADAIN_LAYER], target),
                 "style": sum(_statistics_loss(features[name], wanted[name]) for name in wanted),
+                "identity": tf.reduce_mean(tf.square(unchanged - contents)),
                 "variation": style.total_variation(images),
             }
             loss = sum(getattr(config, name) * value for name, value in terms.items())
@@ -169,6 +175,23 @@ def make_adain_step(decoder, encoder, optimizer, config):
     return tf.function(step, autograph=False)
 
 
+def normalised(features):
+    """Return feature maps with mean 0 and deviation 1 in each picture and channel.
+
+    They say where something is and no longer in which colours: a network of one style learns
+    from them what to keep, while the mean squared difference of the plain features mostly punishes
+    the style.
+    """
+    mean, deviation = style.mean_and_deviation(features)
+    return (tf.cast(features, tf.float32) - mean) / deviation
+
+
+def relative(value, target):
+    """Return the mean squared difference over the mean square of the target, a float32 scalar."""
+    value, target = tf.cast(value, tf.float32), tf.cast(target, tf.float32)
+    return tf.reduce_mean(tf.square(value - target)) / (tf.reduce_mean(tf.square(target)) + 1e-8)
+
+
 def _statistics_loss(features, target):
     pairs = zip(style.mean_and_deviation(features), style.mean_and_deviation(target), strict=True)
-    return sum(style.relative_error(value, wanted) for value, wanted in pairs)
+    return sum(relative(value, wanted) for value, wanted in pairs)

@@ -87,7 +87,8 @@ def main():
             {name: round(value, 4) for name, value in values.items()}, flush=True,
         ),
     )  # fmt: skip
-    del history
+    if history.interrupted:
+        return
     facts = provenance(seed=settings.seed, started=started)
     facts |= {"images": settings.images, "style painting": settings.style_seed}
     shipped.save(

@@ -85,7 +85,7 @@ def _convolution(x, width, kernel, *, strides=1, activation=True):
     return layers.ReLU()(x) if activation else x
 
 
-def decoder(*, widths=(32, 64, 128, 256), depths=(2, 2, 2, 1)):
+def decoder(*, widths=(32, 64, 128), depths=(2, 2, 1)):
     """Build the mirror image of `vgg.vgg` of these arguments: from its deepest features to a picture.
 
     Without normalisation: the style sits in means and deviations, which it would wipe out (Huang
