@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from course_lib.datasets import avatars
+from course_lib.datasets import avatar_parts, avatars, shapes
 
 # Frozen on NumPy 2.4, x86-64. Every machine must give these bytes: change them only together with
 # a deliberate change of the drawing, and say so, because trained checkpoints depend on the data.
@@ -104,7 +104,7 @@ def test_no_shape_is_cut_by_the_box_it_is_drawn_in(monkeypatch):
     sets = ((400, 32), (100, 64))
     boxed = [avatars.make(count, size=size, seed=9)[0] for count, size in sets]
     monkeypatch.setattr(
-        avatars.Canvas, "_span", lambda self, middle, half: slice(0, self.centres.size)
+        shapes.Canvas, "_span", lambda self, middle, half: slice(0, self.centres.size)
     )
     whole = [avatars.make(count, size=size, seed=9)[0] for count, size in sets]
     assert all(np.array_equal(a, b) for a, b in zip(boxed, whole, strict=True))
@@ -171,7 +171,7 @@ def test_an_attribute_shows_where_it_belongs(changes, rows, columns):
 
 @pytest.mark.parametrize(("name", "row", "column"), [("clothing", 62, 44), ("skin", 54, 32)])
 def test_colours_are_those_of_the_palette(name, row, column):
-    for value, color in avatars.PALETTES[name].items():
+    for value, color in avatar_parts.PALETTES[name].items():
         wanted = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)])
         shown = _picture(**{name: value})[row, column]
         assert np.all(np.abs(shown - wanted) < 5 + 0.2 * wanted), value
@@ -237,22 +237,22 @@ def test_one_face_looks_the_same_at_every_size():
 
 def test_edges_are_one_pixel_of_intermediate_values():
     for size in (32, 64, 256):
-        canvas = avatars.Canvas(1, size)
+        canvas = shapes.Canvas(1, size)
         canvas.pixels[:] = 0
-        avatars._oval(canvas, (0.01, -0.02, 0.6, 0.5), avatars.WHITE, shaded=False)
+        shapes.oval(canvas, (0.01, -0.02, 0.6, 0.5), shapes.WHITE, shaded=False)
         disc = canvas.pixels[0, 0] / 255
         soft = (disc > 0.01) & (disc < 0.99)
         # An edge one pixel wide crosses |dx| + |dy| pixels per unit of length: 8 half-axes' worth.
-        outline = 4 * (0.6 + 0.5) * size / 2 / avatars.FRAME
+        outline = 4 * (0.6 + 0.5) * size / 2 / shapes.FRAME
         assert 0.6 * outline < soft.sum() < 1.4 * outline
-        area = np.pi * 0.6 * 0.5 * (size / 2 / avatars.FRAME) ** 2
+        area = np.pi * 0.6 * 0.5 * (size / 2 / shapes.FRAME) ** 2
         assert disc.sum() == pytest.approx(area, rel=0.01)
 
 
 def test_shape_edges_lie_where_their_distance_says():
-    canvas = avatars.Canvas(1, 256)
+    canvas = shapes.Canvas(1, 256)
     patch = canvas.patch(0.0, 0.0, 0.9, 0.9)
-    distance = avatars._blob(patch, 0.0, 0.0, 0.5, 0.5)
+    distance = shapes.blob(patch, 0.0, 0.0, 0.5, 0.5)
     radius = np.sqrt(patch.x**2 + patch.y**2)
     exact = (0.5 - radius) * patch.scale
     near = np.abs(exact) < 1
@@ -261,13 +261,13 @@ def test_shape_edges_lie_where_their_distance_says():
 
 
 def test_all_arithmetic_is_in_float32(monkeypatch):
-    blend, dtypes = avatars._blend, set()
+    blend, dtypes = shapes.blend, set()
 
     def spy(patch, coverage, color):
         dtypes.update((patch.pixels.dtype, coverage.dtype, np.asarray(color).dtype))
         blend(patch, coverage, color)
 
-    monkeypatch.setattr(avatars, "_blend", spy)
+    monkeypatch.setattr(shapes, "blend", spy)
     avatars.make(40, size=32, seed=0)
     assert dtypes == {np.dtype(np.float32)}
 
