@@ -49,6 +49,7 @@ ARROWS = {
     "descent": set(),
     "style": {"descent"},
     "colours": set(),
+    "style_steps": {"style", "steps"},
     "widgets": {
         "plots",
         "runtime",

@@ -52,7 +52,7 @@ class InstanceNormalization(layers.Layer):
 
 
 def feed_forward(*, widths=(16, 32, 64), blocks=5):
-    """Build the network of Johnson et al. 2016 for one style, narrower, with instance normalisation.
+    """Build the network of Johnson et al. 2016 for one style, narrower; instance normalisation.
 
     Args:
         widths: channels at full, half and quarter size.
@@ -86,7 +86,7 @@ def _convolution(x, width, kernel, *, strides=1, activation=True):
 
 
 def decoder(*, widths=(32, 64, 128), depths=(2, 2, 1)):
-    """Build the mirror image of `vgg.vgg` of these arguments: from its deepest features to a picture.
+    """Build the mirror image of `vgg.vgg` of these arguments: deepest features to a picture.
 
     Without normalisation: the style sits in means and deviations, which it would wipe out (Huang
     and Belongie 2017, section 5.1).
