@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from course_lib.descent import Step, checked_picture, descend, descend_adam  # noqa: F401
 
-CONTENT_LAYERS = ("block4_conv1",)
+CONTENT_LAYERS = ("block3_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
 
 
@@ -100,8 +100,8 @@ class Weights:
     """
 
     content: float = 1.0
-    style: float = 1.0
-    variation: float = 0.02
+    style: float = 2.0
+    variation: float = 2.0
     layers: dict = dataclasses.field(default_factory=lambda: dict.fromkeys(STYLE_LAYERS, 1.0))
     blend: tuple = (1.0,)
 
@@ -319,16 +319,15 @@ def coarse_to_fine(
 
     for divisor, steps in stages:
         small = [_divided(picture, divisor) for picture in (content, *styles)]
-        masks = (
-            None if regions is None else [_divided(m[..., None], divisor)[..., 0] for m in regions]
-        )
+        masks = None
+        if regions is not None:
+            masks = [np.clip(_divided(m[..., None], divisor)[..., 0], 0, 1) for m in regions]
         objective = Objective(
             encoder, small[0], small[1:], weights, regions=masks, content_layers=content_layers
         )
         image = np.where(objective.reach, resized(image, *objective.shape[:2]), small[0])
-        if stopped := stopped or steps == 0:
-            continue
-        image = descend(objective, image, steps=steps, observe=watch)
+        if not stopped:
+            image = descend(objective, image, steps=steps, observe=watch)
     return image
 
 

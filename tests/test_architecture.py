@@ -20,7 +20,7 @@ ARROWS = {
     "array_files": set(),
     "checkpoints": {"array_files"},
     "shipped": {"networks", "checkpoints", "runtime"},
-    "features": {"shipped"},
+    "features": {"shipped", "networks", "datasets"},
     "metrics": set(),
     "gaussians": set(),
     "memorisation": set(),
@@ -46,7 +46,9 @@ ARROWS = {
     "slow_motion": {"losses"},
     "health": {"steps", "losses", "features", "metrics"},
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
-    "style": {"features"},
+    "descent": set(),
+    "style": {"descent"},
+    "colours": set(),
     "style_steps": {"steps", "style"},
     "fast_style": {"style", "style_steps", "descent"},
     "widgets": {
@@ -86,13 +88,20 @@ WITHOUT_TENSORFLOW = [
     "gaussians",
     "memorisation",
     "convolution",
+    "colours",
     "array_files",
     "checkpoints",
     "publish",
     "__init__",
 ]
 WITHOUT_TENSORFLOW += ["datasets/__init__", "datasets/avatars", "datasets/images"]
-WITHOUT_TENSORFLOW += ["widgets/engine", "datasets/strokes", "datasets/points", "widgets/canvas"]
+WITHOUT_TENSORFLOW += [
+    "datasets/paintings",
+    "widgets/engine",
+    "datasets/strokes",
+    "datasets/points",
+    "widgets/canvas",
+]
 
 FILES = sorted(path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py"))
 
