@@ -14,11 +14,10 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import optimize
 
 CONTENT_LAYERS = ("block4_conv1",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
-FIRST = 0.05  # root mean square of the first step of `Descent`
-SHORTER, TRIES = 0.3, 6  # by how much it shortens a step, and how often it tries
 
 
 # Statistics and losses ----------------------------------------------------------------------------
@@ -187,11 +186,6 @@ class Objective:
         """Return dict of content, style, variation and total of a picture; weights included."""
         return {name: float(value) for name, value in self._run(image)[0].items()}
 
-    def value_and_gradient(self, image):
-        """Return (terms, gradient) of one float picture; the gradient is float32, its shape."""
-        terms, gradient = self._run(image)
-        return {name: float(v) for name, v in terms.items()}, gradient.numpy()[0] * self.reach
-
     def grams(self, image, layer):
         """Return two Gram matrices of a style layer: of a picture, and the one that is wanted.
 
@@ -201,6 +195,11 @@ class Objective:
         mask = self._regions[0][None, ..., None] if self._by_region else None
         found = gram(features, _shrunk(mask, features))
         return found[0].numpy(), self._wanted[0][layer][0].numpy()
+
+    def value_and_gradient(self, image):
+        """Return (terms, gradient) of one float picture; the gradient is float32, its shape."""
+        terms, gradient = self._run(image)
+        return {name: float(v) for name, v in terms.items()}, gradient.numpy()[0] * self.reach
 
     def _run(self, image):
         image = np.asarray(image, "float32")
@@ -329,85 +328,42 @@ def descend_adam(objective, start, *, steps=100, learning_rate=0.02, observe=Non
     return image.numpy()
 
 
-class Descent:
-    """L-BFGS over one picture, a step at a time (Nocedal and Wright 2006, algorithm 7.4).
-
-    It learns the curvature from its last steps; for a changed objective begin another one. A step
-    that would raise the objective is shortened, so that the total never rises. SciPy's L-BFGS-B
-    needs as many evaluations, but where pixels meet the bounds most of its time goes to the bounds.
-
-    Attributes:
-        evaluations: of the objective, so far.
-    """
-
-    def __init__(self, objective, *, memory=10):
-        """Begin; `memory` is the number of steps that it remembers."""
-        self._objective, self._memory = objective, memory
-        self._pairs, self.evaluations = [], 0  # changes of picture and gradient, their product
-
-    def step(self, image, found):
-        """Take one step.
-
-        Args:
-            image: float32 (height, width, 3) in [-1, 1].
-            found: the objective's `value_and_gradient` there.
-
-        Returns:
-            The next picture, float32 in [-1, 1], and its `value_and_gradient`. They are those given
-            where no step down was found; the next call then looks along the gradient.
-        """
-        (terms, gradient), move = found, self._move(found[1])
-        for _ in range(TRIES):
-            trial = np.clip(image + move, -1, 1)
-            there = self._objective.value_and_gradient(trial)
-            self.evaluations += 1
-            if there[0]["total"] <= terms["total"]:
-                self._remember(trial - image, there[1] - gradient)
-                return trial, there
-            move = SHORTER * move
-        self._pairs = []
-        return image, found
-
-    def _move(self, gradient):
-        """The gradient times the estimated inverse Hessian, downwards."""
-        move, shares = -gradient, []
-        for step, change, product in reversed(self._pairs):
-            shares.append(np.vdot(step, move) / product)
-            move = move - shares[-1] * change
-        if not self._pairs:
-            return move * FIRST / max(float(np.sqrt(np.mean(gradient**2))), 1e-20)
-        _, change, product = self._pairs[-1]
-        move = move * product / np.vdot(change, change)
-        for (step, change, product), share in zip(self._pairs, reversed(shares), strict=True):
-            move = move + (share - np.vdot(change, move) / product) * step
-        return move
-
-    def _remember(self, step, change):
-        product = np.vdot(step, change)
-        if product > 1e-10 * np.vdot(change, change):  # else the curvature is not positive
-            self._pairs = [*self._pairs, (step, change, product)][-self._memory :]
-
-
-def descend(objective, start, *, steps=100, memory=10, observe=None):
+def descend(objective, start, *, steps=100, memory=12, observe=None):
     """Minimise an objective over a picture with L-BFGS, which learns the curvature on its way.
 
     Args:
         objective: `Objective`.
         start: float (height, width, 3) in [-1, 1].
-        steps: taken; each is one evaluation of objective and gradient, rarely more.
-        memory: steps that it remembers, see `Descent`.
-        observe: callable, `Step` -> True to stop.
+        steps: evaluations of objective and gradient, at most.
+        memory: pairs of steps and gradients that it keeps.
+        observe: callable, `Step` -> True to stop; called at each evaluation's picture that was
+            accepted.
 
     Returns:
         float32 picture in [-1, 1].
     """
-    image, started = _picture(start, "start"), time.perf_counter()
-    descent, found = Descent(objective, memory=memory), objective.value_and_gradient(image)
-    for number in range(steps):
-        if observe and observe(Step(number, image, found[0], time.perf_counter() - started)):
-            break
-        image, found = descent.step(image, found)
-    return image
+    start, started = _picture(start, "start"), time.perf_counter()
+    evaluations, last = 0, {}
+
+    def evaluate(values):
+        nonlocal evaluations
+        evaluations += 1
+        terms, gradient = objective.value_and_gradient(values.reshape(start.shape))
+        last.update(terms)
+        return terms["total"], gradient.astype("float64").ravel()
+
+    def accepted(intermediate_result):
+        image = intermediate_result.x.reshape(start.shape).astype("float32")
+        step = Step(evaluations - 1, image, dict(last), time.perf_counter() - started)
+        if observe and observe(step):
+            raise StopIteration
+
+    found = optimize.minimize(
+        evaluate, start.astype("float64").ravel(), jac=True, method="L-BFGS-B",
+        bounds=optimize.Bounds(-1, 1), callback=accepted,
+        options={"maxfun": steps, "maxiter": steps, "maxcor": memory, "ftol": 0, "gtol": 0},
+    )  # fmt: skip
+    return np.clip(found.x, -1, 1).reshape(start.shape).astype("float32")
 
 
 def resized(image, height, width):

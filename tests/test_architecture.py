@@ -48,8 +48,10 @@ ARROWS = {
     "health": {"steps", "losses", "features", "metrics"},
     "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
     "style": {"features"},
+    "style_steps": {"style", "steps"},
     "style_settings": {"style", "datasets", "session_files"},
-    "style_session": {"style_settings", "style", "datasets"},
+    "style_descent": set(),
+    "style_session": {"style_settings", "style_descent", "style", "datasets"},
     "widgets": {
         "plots",
         "runtime",
@@ -92,6 +94,7 @@ WITHOUT_TENSORFLOW = [
     "array_files",
     "checkpoints",
     "session_files",
+    "style_descent",
     "publish",
     "__init__",
 ]
