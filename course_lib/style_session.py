@@ -11,6 +11,7 @@ import numpy as np
 
 from course_lib import style
 from course_lib.datasets import avatars, catalog, images, paintings
+from course_lib.descent import Descent
 from course_lib.style_settings import BOTH, INSIDE, Settings, mask
 
 SIDE = 256  # of the pictures that come with the desk, in pixels
@@ -308,7 +309,7 @@ class StyleSession:
 
     def _forget(self):
         """Forget what was found for other settings."""
-        self._found, self._descent = None, style.Descent(self._objective)
+        self._found, self._descent = None, Descent(self._objective)
 
     def _look(self):
         """Terms and gradient at the picture, found once for each picture and settings."""

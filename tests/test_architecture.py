@@ -54,7 +54,7 @@ ARROWS = {
     "style": {"descent"},
     "colours": set(),
     "style_settings": {"style", "datasets", "session_files"},
-    "style_session": {"style_settings", "style", "datasets"},
+    "style_session": {"style_settings", "style", "descent", "datasets"},
     "style_steps": {"steps", "style"},
     "fast_style": {"style", "style_steps", "descent"},
     "train": {

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from course_lib import style
+from course_lib.descent import Descent
 from course_lib.networks import vgg
 
 SHAPE = (16, 16, 3)
@@ -28,7 +29,7 @@ def quadratic(spread=20.0, size=0.5):
 
 
 def run(objective, steps, *, memory=10):
-    descent, image = style.Descent(objective, memory=memory), np.zeros(SHAPE)
+    descent, image = Descent(objective, memory=memory), np.zeros(SHAPE)
     found, totals = objective.value_and_gradient(image), []
     for _ in range(steps):
         image, found = descent.step(image, found)
@@ -55,7 +56,7 @@ def test_the_first_step_goes_down_the_gradient_by_the_stated_length():
 def test_the_direction_is_that_of_the_bfgs_matrix(memory):
     """The recursion against the matrix H itself, built up by the update formula."""
     objective = quadratic()
-    descent, image = style.Descent(objective, memory=memory), np.zeros(SHAPE)
+    descent, image = Descent(objective, memory=memory), np.zeros(SHAPE)
     found, pairs = objective.value_and_gradient(image), []
     for _ in range(4):
         there, new = descent.step(image, found)
@@ -123,31 +124,6 @@ def pictures(count, size=32):
     random = np.random.default_rng(3)
     coarse = random.uniform(-0.9, 0.9, (count, size // 4, size // 4, 3))
     return coarse.repeat(4, 1).repeat(4, 2).astype("float32")
-
-
-def test_descend_takes_so_many_steps_and_tells_each(encoder):
-    content, other = pictures(2)
-    objective = style.Objective(encoder, content, [other])
-    seen = []
-    image = style.descend(objective, content, steps=5, observe=seen.append)
-    assert [step.number for step in seen] == [0, 1, 2, 3, 4]
-    np.testing.assert_array_equal(seen[0].image, content)
-    totals = [step.terms["total"] for step in seen] + [objective.terms(image)["total"]]
-    assert totals == sorted(totals, reverse=True) and totals[-1] < 0.7 * totals[0]
-    assert image.dtype == np.float32 and np.abs(image).max() <= 1
-
-
-def test_descend_stops_when_it_is_told_to(encoder):
-    content, other = pictures(2)
-    objective, seen = style.Objective(encoder, content, [other]), []
-
-    def stop(step):
-        seen.append(step)
-        return step.number == 2
-
-    image = style.descend(objective, content, steps=9, observe=stop)
-    assert len(seen) == 3
-    np.testing.assert_array_equal(image, seen[-1].image)
 
 
 def loops(features, mask):

@@ -15,6 +15,7 @@ from matplotlib import pyplot
 
 from course_lib import session_files, style, style_session, style_settings
 from course_lib.datasets import images, strokes
+from course_lib.descent import Descent
 from course_lib.networks import vgg
 from course_lib.style_session import StyleSession
 from course_lib.style_settings import BOTH, INSIDE, Settings
@@ -68,7 +69,7 @@ def by_hand(encoder, picture, styles, weights, regions=None, content="house"):
         regions=regions,
     )  # fmt: skip
     found = objective.value_and_gradient(picture)
-    return style.Descent(objective).step(picture, found)
+    return Descent(objective).step(picture, found)
 
 
 # Weights ------------------------------------------------------------------------------------------
