@@ -66,9 +66,9 @@ class Settings:
     first: str = "swirls"
     second: str = "mosaic"
     blend: float = 0.0
-    content_weight: float = 1.0
-    style_weight: float = 1.0
-    variation_weight: float = 5.0
+    content_weight: float = style.Weights.content
+    style_weight: float = style.Weights.style
+    variation_weight: float = style.Weights.variation
     layers: dict = dataclasses.field(default_factory=lambda: dict.fromkeys(style.STYLE_LAYERS, 1.0))
     mask: str = "none"
     goes: str = INSIDE

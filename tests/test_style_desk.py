@@ -243,7 +243,7 @@ def test_play_runs_until_it_is_pressed_again_and_sliders_act_meanwhile(panel):
     steps = panel.session.steps
     time.sleep(0.2)
     assert panel.session.steps == steps and panel.play.description == "▶ run"
-    assert [entry[0].style_weight for entry in panel.session.log] == [1.0, 10.0]
+    assert [entry[0].style_weight for entry in panel.session.log] == [2.0, 10.0]
 
 
 def test_play_in_one_pass_ends_by_itself(panel):

@@ -142,7 +142,7 @@ def test_a_change_shows_as_two_rows_of_one_step(session):
     session.change(style_weight=10.0)
     after = session.terms
     assert [row["steps"] for row in session.rows] == [0, 1, 2, 3, 3]
-    assert after["style"] == pytest.approx(10 * session.rows[3]["style"], rel=1e-4)
+    assert after["style"] == pytest.approx(5 * session.rows[3]["style"], rel=1e-4)
 
 
 # Pictures -----------------------------------------------------------------------------------------
@@ -360,7 +360,7 @@ def test_the_log_keeps_what_matters_and_replays_to_the_same_picture(session, enc
     adventure(session)
     counts = [(each.style_weight, each.size, each.mask, n) for each, n in session.log]
     assert counts == [
-        (1.0, 32, "none", 3), (5.0, 32, "none", 2), (2.0, 48, "none", 2),
+        (2.0, 32, "none", 3), (5.0, 32, "none", 2), (2.0, 48, "none", 2),
         (2.0, 48, "left half", 0), (2.0, 48, "left half", 2),
     ]  # fmt: skip
     other = begin(encoder, content="tree")
