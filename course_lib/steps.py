@@ -29,6 +29,9 @@ class GanStepConfig:
             copies the generator.
         discriminator_updates: n updates of D per update of G. A step then takes n * B
             images, B for each update of D.
+        reuse_fakes: whether G's update goes back through the images that D has just been updated
+            with, as in PyTorch's DCGAN example, instead of drawing new ones: one pass of the
+            generator less, at the price of judging G by images that D has seen.
         augmentations: names from `diffaugment.AUGMENTATIONS`, applied in this order to all
             images before D sees them: real and generated ones, in D's update and in G's, each
             time drawn anew. Penalties and metrics are those at the images that D sees.
@@ -45,6 +48,7 @@ class GanStepConfig:
     penalty_share: float = 1.0
     ema_decay: float = 0.999
     discriminator_updates: int = 1
+    reuse_fakes: bool = False
     augmentations: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -187,8 +191,11 @@ def make_gan_step(gan, config, *, penalty_schedule=None):
     def step(real_images):
         _check_real_images(gan, config, real_images)
         for chunk in tf.split(real_images, config.discriminator_updates):
-            metrics = _update_discriminator(gan, config, chunk, penalty_schedule)
-        metrics |= _update_generator(gan, config, chunk)
+            with tf.GradientTape() as tape:  # of the generator: it ends before D's update
+                fake_images = _draw_fake_images(gan, config, chunk.shape[0])
+            metrics = _update_discriminator(gan, config, chunk, fake_images, penalty_schedule)
+        drawn = (tape, fake_images) if config.reuse_fakes else None
+        metrics |= _update_generator(gan, config, chunk, drawn)
         _update_average(gan, config)
         return metrics
 
@@ -198,7 +205,8 @@ def make_gan_step(gan, config, *, penalty_schedule=None):
 def make_half_steps(gan, config, *, penalty_schedule=None):
     """Return the two halves of the update alone, each compiled, to be called one at a time.
 
-    Args and errors as in `make_gan_step`; `config.discriminator_updates` does not count.
+    Args and errors as in `make_gan_step`; `config.discriminator_updates` and `reuse_fakes` do not
+    count.
 
     Returns:
         (discriminator_step, generator_step): `tf.function`s, real_images -> dict of metrics.
@@ -211,7 +219,8 @@ def make_half_steps(gan, config, *, penalty_schedule=None):
 
     def discriminator_step(real_images):
         _check_real_images(gan, one_update, real_images)
-        return _update_discriminator(gan, config, real_images, penalty_schedule)
+        fake_images = _draw_fake_images(gan, config, real_images.shape[0])
+        return _update_discriminator(gan, config, real_images, fake_images, penalty_schedule)
 
     def generator_step(real_images):
         _check_real_images(gan, one_update, real_images)
@@ -229,7 +238,7 @@ def repeat(step, draw_images):
 
     Calling a small network's step costs as much as a part of the step itself; the loop saves that
     and gives the same bits (1.2 to 1.4 times as fast on points in the plane, see
-    tests/benchmarks/points_gan_against_peers.py). It stops early where a metric is no longer
+    tests/benchmarks/rows/points_gan.py). It stops early where a metric is no longer
     finite.
 
     Args:
@@ -338,9 +347,8 @@ def _penalised(config, count):
     return total // replica_count
 
 
-def _update_discriminator(gan, config, real_images, penalty_schedule=None):
+def _update_discriminator(gan, config, real_images, fake_images, penalty_schedule=None):
     discriminator_loss, _ = losses.FAMILIES[config.loss]
-    fake_images = _draw_fake_images(gan, config, real_images.shape[0])  # outside the tape
     real_images, fake_images = (
         diffaugment.apply(config.augmentations, images, gan.seed)
         for images in (real_images, fake_images)
@@ -363,10 +371,13 @@ def _update_discriminator(gan, config, real_images, penalty_schedule=None):
     } | {name: value for name, (_, value) in penalties.items()}
 
 
-def _update_generator(gan, config, real_images):
+def _update_generator(gan, config, real_images, drawn=None):
+    """Update G on images of its own, or on those drawn under a tape that is now recorded on."""
     _, generator_loss = losses.FAMILIES[config.loss]
-    with tf.GradientTape() as tape:
-        fake_images = _draw_fake_images(gan, config, real_images.shape[0])
+    tape, fake_images = drawn or (tf.GradientTape(), None)
+    with tape:
+        if fake_images is None:
+            fake_images = _draw_fake_images(gan, config, real_images.shape[0])
         fake_images = diffaugment.apply(config.augmentations, fake_images, gan.seed)
         fake_logits = gan.discriminator(fake_images, training=True)
         if config.loss == "relativistic":

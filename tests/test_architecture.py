@@ -24,7 +24,7 @@ ARROWS = {
     "array_files": set(),
     "checkpoints": {"array_files"},
     "shipped": {"networks", "checkpoints", "runtime"},
-    "features": {"shipped"},
+    "features": {"shipped", "networks", "datasets"},
     "metrics": set(),
     "gaussians": set(),
     "memorisation": set(),
@@ -39,7 +39,8 @@ ARROWS = {
     "steps": {"losses", "diffaugment", "replicas"},
     "latent_space": set(),
     "steering": {"features", "latent_space", "datasets", "shipped"},
-    "studio": {"latent_space"},
+    "session_files": set(),
+    "studio": {"latent_space", "session_files"},
     "augment": set(),
     "classify": {"augment", "steps"},
     "progress": {"checkpoints"},
@@ -49,6 +50,13 @@ ARROWS = {
     "laboratory": {"lab_machine", "lab_settings", "metrics"},
     "slow_motion": {"losses"},
     "health": {"steps", "losses", "features", "metrics"},
+    "descent": set(),
+    "style": {"descent"},
+    "colours": set(),
+    "style_settings": {"style", "datasets", "session_files"},
+    "style_session": {"style_settings", "style", "descent", "datasets"},
+    "style_steps": {"steps", "style"},
+    "fast_style": {"style", "style_steps", "descent"},
     "train": {
         "runtime",
         "checkpoints",
@@ -56,7 +64,6 @@ ARROWS = {
         "cluster",
         "replicas",
     },  # is handed the step: never imports steps
-    "style": {"features"},
     "widgets": {
         "plots",
         "runtime",
@@ -66,6 +73,7 @@ ARROWS = {
         "metrics",
         "datasets",
         "style",
+        "fast_style",
         "laboratory",
         "lab_settings",
         "theory",
@@ -78,6 +86,9 @@ ARROWS = {
         "adversarial",
         "health",
         "studio",
+        "session_files",
+        "style_settings",
+        "style_session",
         "latent_space",
         "scaling",
     },  # fmt: skip
@@ -94,15 +105,23 @@ WITHOUT_TENSORFLOW = [
     "gaussians",
     "memorisation",
     "convolution",
+    "colours",
     "array_files",
     "checkpoints",
+    "session_files",
     "publish",
     "launch",
     "scaling",
     "__init__",
 ]
 WITHOUT_TENSORFLOW += ["datasets/__init__", "datasets/avatars", "datasets/images"]
-WITHOUT_TENSORFLOW += ["widgets/engine", "datasets/strokes", "datasets/points", "widgets/canvas"]
+WITHOUT_TENSORFLOW += [
+    "datasets/paintings",
+    "widgets/engine",
+    "datasets/strokes",
+    "datasets/points",
+    "widgets/canvas",
+]
 
 FILES = sorted(path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py"))
 

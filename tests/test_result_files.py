@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from course_lib import runtime
+from course_lib import runtime, train
 
 RESULTS = runtime.DATA_DIR / "results"
 
@@ -109,3 +109,45 @@ def test_every_arm_of_the_scaling_table_was_measured():
     measured = (grown[1] - grown[0]) / 120
     assert 0.7 < small["per_image_predicted"] / measured < 1.5
     assert set(facts["limits"]) == {"float32", "bfloat16", "bytes"}
+
+
+@pytest.fixture
+def precisions(monkeypatch):
+    monkeypatch.syspath_prepend(str(runtime.ROOT / "recipes"))
+    import precisions
+
+    return precisions
+
+
+def test_precisions_are_compared_by_means_and_by_the_deviation_of_the_seeds(precisions):
+    table = {
+        "float32": {"kernel_distance": [1.0, 2.0, 3.0]},  # variance 1
+        "bfloat16": {"kernel_distance": [2.0, 5.0, 8.0]},  # variance 9
+    }
+    difference, deviation = precisions.verdict(table)
+    assert difference == 3 and deviation == pytest.approx(5**0.5)
+    table["bfloat16"]["kernel_distance"][1] = None
+    assert np.isnan(precisions.verdict(table)).all()
+
+
+def test_a_run_in_one_precision_leaves_float32_behind_and_notes_a_divergence(
+    precisions, monkeypatch
+):
+    import keras
+
+    seen = []
+
+    def distance(arm, *, seed):
+        seen.append((arm, seed, keras.config.dtype_policy().name))
+        if seed:
+            raise train.DivergedError(step=3, images_seen=192, values={"d_loss": np.nan})
+        return np.float64(0.5)
+
+    monkeypatch.setattr(precisions, "distance", distance)
+    first = precisions.one_run("mixed_bfloat16", seed=0)
+    assert first.pop("seconds") >= 0
+    assert first == {"kernel_distance": 0.5, "diverged": False}
+    second = precisions.one_run("float32", seed=1)
+    assert second["diverged"] and second["kernel_distance"] is None
+    assert keras.config.dtype_policy().name == "float32"
+    assert [run[1:] for run in seen] == [(0, "mixed_bfloat16"), (1, "float32")]
