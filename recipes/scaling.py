@@ -136,6 +136,7 @@ def main():
             table[kind] = result
         else:
             table.setdefault(kind, []).append(result)
+            table[kind].sort(key=lambda row: (row["size"], row["batch"], row.get("replicas", 1)))
         table |= provenance(seed=0, started=started)
         table["command"] = "python recipes/scaling.py"
         PATH.write_text(json.dumps(table, indent=1) + "\n")
