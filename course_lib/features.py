@@ -4,13 +4,19 @@ The course's own extractor is a small convolutional network trained to read ever
 of the avatars (recipes/train_avatar_encoder.py). It is shipped, so that sets of faces can be
 compared offline. Distances on it are this course's own numbers, not comparable with published
 ones: those use the Inception network of the original FID, and only there is that name right.
+
+For style transfer there are encoders that return every layer's feature maps (`style_encoder`).
 """
+
+import functools
 
 import keras
 import numpy as np
 from scipy import special
 
 from course_lib import shipped
+from course_lib.datasets import catalog, downloads
+from course_lib.networks import vgg
 
 IMAGE_SIZE = 64  # side of the images that the avatar encoder reads
 
@@ -139,3 +145,83 @@ def _encode(images, batch_size):
         outputs = shipped.load("avatar_encoder").predict_on_batch(batch)
         batches.append({name: values[: batch_size - filler] for name, values in outputs.items()})
     return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
+
+
+# Encoders for style ------------------------------------------------------------------------------
+
+STYLE_ENCODERS = ("own", "random", "vgg19")
+
+
+@functools.cache
+def style_encoder(kind="own", *, seed=0, precision="float32"):
+    """Return an encoder for `style`: pictures -> dict of layer name -> feature maps, frozen.
+
+    The mean activation of each channel is about 1 over photographs, whatever the encoder.
+
+    Args:
+        kind: "own", which comes with the course (recipes/train_style_encoder.py); "random", the
+            same layers with random weights; "vgg19", VGG19 with its ImageNet weights (80 MB,
+            fetched once by `keras.applications`), which halves by means instead of maxima.
+        seed: of the random weights.
+        precision: "float32", or "mixed_bfloat16": the layers compute in bfloat16.
+
+    Returns:
+        keras.Model as `networks.vgg.vgg` returns it; it reads [-1, 1] at any size from 16.
+
+    Raises:
+        ValueError: on another kind or precision.
+        DataUnavailableError: if VGG19 can't be downloaded.
+    """
+    if kind not in STYLE_ENCODERS:
+        raise ValueError(f"kind must be one of {', '.join(STYLE_ENCODERS)}, got {kind!r}.")
+    if precision not in ("float32", "mixed_bfloat16"):
+        raise ValueError(f"precision must be float32 or mixed_bfloat16, got {precision!r}.")
+    if precision == "float32" and kind == "own":
+        return shipped.load("style_encoder")
+    arguments = {**vgg.VGG19, "caffe": True}
+    if kind != "vgg19":
+        arguments = shipped.facts("style_encoder")["network"]["arguments"]
+    model = _built(precision, arguments)
+    if precision != "float32":
+        model.set_weights(style_encoder(kind, seed=seed).get_weights())
+    else:
+        _fill(model, kind, seed)
+        photographs = catalog.load("photographs", size=128).images
+        vgg.scale_channels(model, photographs)
+    model.trainable = False
+    return model
+
+
+def _built(policy, arguments):
+    """Build the network in a precision, whatever the learner's own is."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return vgg.vgg(**arguments)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _fill(model, kind, seed):
+    """Give the network random weights after He et al. 2015, or those of ImageNet."""
+    source = _imagenet() if kind == "vgg19" else None
+    draw = np.random.default_rng(seed)
+    for name in model.output:
+        layer = model.get_layer(name)
+        if source:
+            layer.set_weights(source.get_layer(name).get_weights())
+            continue
+        shape = layer.kernel.shape
+        kernel = draw.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape)
+        layer.set_weights([kernel, np.zeros(shape[-1])])
+
+
+def _imagenet():
+    try:
+        return keras.applications.VGG19(include_top=False, weights="imagenet")
+    except Exception as error:  # Keras raises a bare Exception where a download fails
+        raise downloads.DataUnavailableError(
+            "The ImageNet weights of VGG19 couldn't be downloaded by keras.applications "
+            f"({type(error).__name__}: {error}). With a network, try again: 80 MB, once. Without "
+            'one, features.style_encoder("own") comes with the course.'
+        ) from error

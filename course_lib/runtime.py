@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from course_lib import machine
+from course_lib import cluster, machine
 
 if TYPE_CHECKING:
     import keras
@@ -353,15 +353,50 @@ def scaled(optimizer: "keras.optimizers.Optimizer") -> "keras.optimizers.Optimiz
     return keras.optimizers.LossScaleOptimizer(optimizer)
 
 
-def strategy() -> "tf.distribute.Strategy":
-    """Returns how training is spread over devices.
+def split_cpu(count: int) -> None:
+    """Makes several logical devices of the CPU, to try on one machine what several GPUs do.
 
-    Returns:
-        `MirroredStrategy` over all GPUs if there are several, or, without a GPU, over several
-        logical CPUs; otherwise the default strategy, which changes nothing.
+    They share its cores: results can be compared, speeds can't. Call it before anything else of
+    TensorFlow.
+
+    Raises:
+        ValueError: If count is no whole number of at least 1.
+        RuntimeError: If TensorFlow has started already.
     """
     import tensorflow as tf
 
+    if not (isinstance(count, int) and count >= 1):
+        raise ValueError(f"count must be a whole number of at least 1. Received: {count!r}.")
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    devices = [tf.config.LogicalDeviceConfiguration()] * count
+    try:
+        tf.config.set_logical_device_configuration(cpu, devices)
+    except RuntimeError as error:
+        raise RuntimeError(
+            "TensorFlow has started with the devices it has: restart the kernel, and call "
+            "runtime.split_cpu() before anything else."
+        ) from error
+
+
+def strategy() -> "tf.distribute.Strategy":
+    """Returns how training is spread over devices.
+
+    With several processes (`cluster.members`) call it before TensorFlow computes anything: it
+    waits until all of them are there.
+
+    Returns:
+        `MultiWorkerMirroredStrategy` where the environment describes several processes; else
+        `MirroredStrategy` over all GPUs if there are several, or, without a GPU, over several
+        logical CPUs; otherwise the default strategy, which changes nothing.
+
+    Raises:
+        ValueError: If the cluster is described wrongly; the message says what is missing.
+    """
+    import tensorflow as tf
+
+    resolver = cluster.resolver()
+    if resolver is not None:
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     gpus = tf.config.list_logical_devices("GPU")
     devices = gpus or tf.config.list_logical_devices("CPU")
     if len(devices) > 1:

@@ -9,7 +9,7 @@ import functools
 import keras
 
 from course_lib import checkpoints
-from course_lib.networks import classifiers, dcgan, encoder, residual, style_based
+from course_lib.networks import classifiers, dcgan, encoder, residual, style_based, transfer, vgg
 from course_lib.runtime import CHECKPOINTS_DIR
 
 FOLDER = CHECKPOINTS_DIR
@@ -19,6 +19,9 @@ BUILDERS = {
     "dcgan.generator": dcgan.generator,
     "residual.generator": residual.generator,
     "style_based.generator": style_based.generator,
+    "transfer.decoder": transfer.decoder,
+    "transfer.feed_forward": transfer.feed_forward,
+    "vgg.vgg": vgg.vgg,
 }
 
 
@@ -40,8 +43,13 @@ def facts(name):
 
 
 @functools.cache
-def load(name):
-    """Return a shipped network in float32, built once per process, verified and frozen.
+def load(name, *, dtype="float32"):
+    """Return a shipped network, built once per process and dtype, verified and frozen.
+
+    Args:
+        name: one of `names()`.
+        dtype: Keras policy to compute in. float32 whatever the learner's policy, since a measure
+            must not depend on it; "mixed_bfloat16" where speed matters more than the last digits.
 
     Raises:
         ValueError: if no network of that name is shipped, naming those that are.
@@ -49,7 +57,7 @@ def load(name):
     """
     network = facts(name)["network"]
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")  # a measure must not depend on the learner's policy
+    keras.config.set_dtype_policy(dtype)
     try:
         model = BUILDERS[network["builder"]](**network["arguments"])
     finally:

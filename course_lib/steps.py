@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from course_lib import diffaugment, losses
+from course_lib import diffaugment, losses, replicas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,14 +175,15 @@ def make_gan_step(gan, config, *, penalty_schedule=None):
         new size compiles again). Metrics, before any weighting and, with several
         discriminator updates, of the last one: d_loss and g_loss (adversarial part),
         real_logit and fake_logit (means of D), and r1, r2, gradient_penalty where they are
-        on. Under `tf.distribute` run its `python_function` in `strategy.run`: gradients
-        are averaged over replicas, metrics are those of one replica.
+        on. Made under a strategy's scope, it is for `train.fit(strategy=...)`, and
+        does with the whole batch what one replica would (see `replicas`).
 
     Raises:
         ValueError: if the generator reads latents of another length than
             `config.latent_dim`, or a penalty is on and the discriminator contains batch
-            normalisation or bilinear resizing. From the step: if the images have the wrong
-            dtype or shape, or their number does not divide by
+            normalisation or bilinear resizing, or, with several replicas, a network has layers
+            that would not compute the same (`replicas.require_equal_layers`). From the step: if
+            the images have the wrong dtype or shape, or their number does not divide by
             `config.discriminator_updates`.
     """
     _check_gan_fits_config(gan, config)
@@ -273,6 +274,8 @@ def _check_gan_fits_config(gan, config):
             f"The generator reads latents of shape {latent_shape}, but latent_dim is "
             f"{config.latent_dim}: make the two agree."
         )
+    for model in (gan.generator, gan.discriminator):
+        replicas.require_equal_layers(model)
     if not config.has_penalty:
         return
     for layer in gan.discriminator._flatten_layers():  # Keras has no public walk
@@ -310,14 +313,13 @@ def _check_real_images(gan, config, real_images):
 
 
 def _draw_fake_images(gan, config, count):
-    latents = keras.random.normal((count, config.latent_dim), seed=gan.seed)
+    latents = replicas.normal((count, config.latent_dim), seed=gan.seed)
     return ops.cast(gan.generator(latents, training=True), "float32")
 
 
 def _penalties(gan, config, real_images, fake_images):
     """Return name -> (weight, value) of the penalties whose weight is not 0."""
-    # The small constant undoes rounding: 0.07 * 100 is a little more than 7.
-    count = math.ceil(config.penalty_share * real_images.shape[0] - 1e-9)
+    count = _penalised(config, real_images.shape[0])
     real_images, fake_images = real_images[:count], fake_images[:count]
     critic, penalties = gan.discriminator, {}
     if config.r1_gamma:
@@ -330,6 +332,19 @@ def _penalties(gan, config, real_images, fake_images):
             losses.gradient_penalty(critic, real_images, fake_images, gan.seed),
         )
     return penalties
+
+
+def _penalised(config, count):
+    """Return how many of a replica's images the penalties are taken on."""
+    replica_count = replicas.count()
+    # The small constant undoes rounding: 0.07 * 100 is a little more than 7.
+    total = math.ceil(config.penalty_share * count * replica_count - 1e-9)
+    if total % replica_count:
+        raise ValueError(
+            f"penalty_share={config.penalty_share} takes {total} of {count * replica_count} images,"
+            f" which do not divide among {replica_count} replicas: choose a share that does."
+        )
+    return total // replica_count
 
 
 def _update_discriminator(gan, config, real_images, fake_images, penalty_schedule=None):
@@ -379,13 +394,15 @@ def _update_generator(gan, config, real_images, drawn=None):
 def scale(optimizer, loss):
     """Return the loss to differentiate: per replica, and scaled for float16."""
     # Keras optimizers sum gradients over replicas; the mean is wanted.
-    return optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+    return optimizer.scale_loss(loss / replicas.count())
 
 
 def descend(tape, loss, model, optimizer):
     """Update the model's weights along the gradient of a loss that the tape has recorded."""
     weights = model.trainable_variables
     gradients = tape.gradient(loss, weights)
+    if replicas.count() > 1 and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        gradients = replicas.share_overflow(gradients)
     # A penalty reads biases for the signs of its masks alone: its gradient to them is 0. TensorFlow
     # folds that 0 into a constant, and with it loses the order of reading and updating; one process
     # in ten then computed R1 with biases that were one step too new.

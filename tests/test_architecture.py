@@ -13,14 +13,18 @@ LIBRARY = ROOT / "course_lib"
 # Room -> the rooms it may import. CONTRIBUTING says what each does. A new room gets a line here.
 ARROWS = {
     "machine": set(),
-    "runtime": {"machine"},
+    "cluster": set(),
+    "launch": {"cluster"},
+    "runtime": {"machine", "cluster"},
+    "replicas": set(),
+    "scaling": {"machine"},
     "datasets": {"runtime"},
-    "networks": set(),
-    "losses": set(),
+    "networks": {"replicas"},
+    "losses": {"replicas"},
     "array_files": set(),
     "checkpoints": {"array_files"},
     "shipped": {"networks", "checkpoints", "runtime"},
-    "features": {"shipped"},
+    "features": {"shipped", "networks", "datasets"},
     "metrics": set(),
     "gaussians": set(),
     "memorisation": set(),
@@ -31,11 +35,12 @@ ARROWS = {
     "attribution": set(),
     "adversarial": set(),
     "convolution": set(),
-    "diffaugment": set(),
-    "steps": {"losses", "diffaugment"},
+    "diffaugment": {"replicas"},
+    "steps": {"losses", "diffaugment", "replicas"},
     "latent_space": set(),
     "steering": {"features", "latent_space", "datasets", "shipped"},
-    "studio": {"latent_space"},
+    "session_files": set(),
+    "studio": {"latent_space", "session_files"},
     "augment": set(),
     "classify": {"augment", "steps"},
     "progress": {"checkpoints"},
@@ -45,8 +50,20 @@ ARROWS = {
     "laboratory": {"lab_machine", "lab_settings", "metrics"},
     "slow_motion": {"losses"},
     "health": {"steps", "losses", "features", "metrics"},
-    "train": {"runtime", "checkpoints", "progress"},  # is handed the step: never imports steps
-    "style": {"features"},
+    "descent": set(),
+    "style": {"descent"},
+    "colours": set(),
+    "style_settings": {"style", "datasets", "session_files"},
+    "style_session": {"style_settings", "style", "descent", "datasets"},
+    "style_steps": {"steps", "style"},
+    "fast_style": {"style", "style_steps", "descent"},
+    "train": {
+        "runtime",
+        "checkpoints",
+        "progress",
+        "cluster",
+        "replicas",
+    },  # is handed the step: never imports steps
     "widgets": {
         "plots",
         "runtime",
@@ -56,6 +73,7 @@ ARROWS = {
         "metrics",
         "datasets",
         "style",
+        "fast_style",
         "laboratory",
         "lab_settings",
         "theory",
@@ -68,7 +86,11 @@ ARROWS = {
         "adversarial",
         "health",
         "studio",
+        "session_files",
+        "style_settings",
+        "style_session",
         "latent_space",
+        "scaling",
     },  # fmt: skip
     "checks": {"losses", "metrics", "lab_settings", "laboratory", "diagnosis"},
     "publish": {"runtime"},
@@ -83,13 +105,23 @@ WITHOUT_TENSORFLOW = [
     "gaussians",
     "memorisation",
     "convolution",
+    "colours",
     "array_files",
     "checkpoints",
+    "session_files",
     "publish",
+    "launch",
+    "scaling",
     "__init__",
 ]
 WITHOUT_TENSORFLOW += ["datasets/__init__", "datasets/avatars", "datasets/images"]
-WITHOUT_TENSORFLOW += ["widgets/engine", "datasets/strokes", "datasets/points", "widgets/canvas"]
+WITHOUT_TENSORFLOW += [
+    "datasets/paintings",
+    "widgets/engine",
+    "datasets/strokes",
+    "datasets/points",
+    "widgets/canvas",
+]
 
 FILES = sorted(path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py"))
 

@@ -15,7 +15,7 @@ from course_lib.datasets import avatars, catalog, downloads, images
 from course_lib.datasets.catalog import DataUnavailableError, ImageSet, load
 
 OFFLINE = ("avatars", "expressions", "digits", "stacked_digits", "lfw_subset")
-OFFLINE += ("photographs", "textures")
+OFFLINE += ("photographs", "textures", "paintings")
 SOURCES = runtime.data_sources()
 
 

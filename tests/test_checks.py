@@ -18,14 +18,21 @@ from scipy import linalg, spatial
 
 from course_lib import checks, convolution, losses, theory
 from course_lib.checks import (
+    balanced_style_loss,
     convolution_size,
     engine,
     frechet_of_gaussians,
+    gram_gradient,
+    gram_matrix,
     js_divergence,
+    largest_batch,
+    masked_gram,
     pooling_gradient,
+    ring_all_reduce_volume,
     softmax_cross_entropy_gradient,
     spectral_radius_of_dirac_step,
     strided_convolution,
+    total_variation,
     transposed_sizes,
     unbiased_kernel_distance,
 )
@@ -75,9 +82,18 @@ def test_the_exercises_of_the_first_notebooks_are_there():
     steered = {"slerp", "demodulation", "truncation"}
     found = {name for name in NAMES if checks.exercise(name).notebook == "09_style_based_faces"}
     assert found == steered
+    by_style = {"gram_matrix", "gram_gradient", "total_variation"}
+    by_style |= {"balanced_style_loss", "masked_gram"}
+    found = {name for name in NAMES if checks.exercise(name).notebook == "11_style_by_optimisation"}
+    assert found == by_style
+    scaling = {"ring_all_reduce_volume", "loss_per_replica", "largest_batch"}
+    assert {name for name in NAMES if checks.exercise(name).notebook == "16_scaling_up"} == scaling
     measuring = {"frechet_of_gaussians", "unbiased_kernel_distance"}
     found = {name for name in NAMES if checks.exercise(name).notebook == "07_measuring_faces"}
     assert found == measuring
+    fast = {"adain", "instance_normalization", "style_strength"}
+    found = {name for name in NAMES if checks.exercise(name).notebook == "12_fast_style_transfer"}
+    assert found == fast
     stable = {"gradient_penalty", "diagnose_runs"}
     assert {name for name in NAMES if checks.exercise(name).notebook == "08_stable_faces"} == stable
     assert {name for name in NAMES if checks.exercise(name).notebook == "05_inside_a_cnn"} == inside
@@ -229,6 +245,56 @@ def test_the_right_kernel_distance_is_a_loop_over_pairs(question, a, b):
     assert (expected > 0) == (a is unbiased_kernel_distance.A)  # one of them is below 0
 
 
+@pytest.mark.parametrize("mask", [np.ones(12), np.linspace(0, 1, 12)])
+def test_the_right_gram_matrices_are_loops_over_places_and_features(mask):
+    features = gram_matrix.FEATURES
+    expected = np.zeros((2, 2))
+    for place, (y, x) in enumerate(np.ndindex(3, 4)):
+        for c in range(2):
+            for d in range(2):
+                expected[c, d] += mask[place] * features[y, x, c] * features[y, x, d] / mask.sum()
+    np.testing.assert_allclose(masked_gram.right(features.reshape(12, 2), mask), expected)
+    if mask.min() == 1:
+        np.testing.assert_allclose(gram_matrix.right(features), expected)
+
+
+def test_the_right_gradient_of_the_style_loss_is_that_of_finite_differences():
+    features, target = gram_gradient.FEATURES, gram_gradient.TARGET
+
+    def loss(values):
+        return np.sum((values.T @ values / len(values) - target) ** 2)
+
+    expected = np.zeros_like(features)
+    for place in np.ndindex(*features.shape):
+        nudge = np.zeros_like(features)
+        nudge[place] = 1e-5
+        expected[place] = (loss(features + nudge) - loss(features - nudge)) / 2e-5
+    np.testing.assert_allclose(gram_gradient.right(features, target), expected, rtol=1e-7)
+
+
+def test_the_right_total_variation_is_a_loop_over_neighbours():
+    image = total_variation.IMAGE
+    height, width, channels = image.shape
+    down, across = [], []
+    for y, x, c in np.ndindex(height, width, channels):
+        if y + 1 < height:
+            down.append((image[y + 1, x, c] - image[y, x, c]) ** 2)
+        if x + 1 < width:
+            across.append((image[y, x + 1, c] - image[y, x, c]) ** 2)
+    assert len(down) == 20 and len(across) == 24
+    assert total_variation.right(image) == pytest.approx(np.mean(down) + np.mean(across))
+
+
+def test_the_right_style_loss_does_not_change_when_a_layer_is_scaled():
+    matrices, targets = balanced_style_loss.MATRICES, balanced_style_loss.TARGETS
+    found = balanced_style_loss.right(matrices, targets)
+    first = (0.25 + 2 * 0.16 + 0.04) / (4 + 0.25 + 0.25 + 1)
+    second = (400 + 64 + 100 + 2 * (9 + 4 + 16)) / (900 + 400 + 2500 + 2 * (16 + 1 + 36))
+    assert found == pytest.approx(first + second)
+    scaled = [[7 * m for m in each[:1]] + each[1:] for each in (matrices, targets)]
+    assert balanced_style_loss.right(*scaled) == pytest.approx(found)
+
+
 def test_the_right_divergence_is_the_square_of_scipys_distance():
     p, q = np.array([0.1, 0.2, 0.7, 0.0]), np.array([0.5, 0.0, 0.25, 0.25])
     expected = spatial.distance.jensenshannon(p, q) ** 2
@@ -239,6 +305,21 @@ def test_the_right_divergence_is_the_square_of_scipys_distance():
 def test_the_right_radius_is_that_of_the_librarys_matrix(rate, gamma):
     found = spectral_radius_of_dirac_step.right_radius(rate, gamma)
     assert found == pytest.approx(theory.spectral_radius(theory.dirac_step_matrix(rate, gamma)))
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5, 64])
+def test_the_right_volume_of_a_ring_is_counted_round_by_round(replicas):
+    sent = sum(10.0 / replicas for _ in range(2) for _ in range(replicas - 1))
+    assert ring_all_reduce_volume.right(replicas, 10.0) == pytest.approx(sent)
+
+
+@pytest.mark.parametrize("available", [0, 100, 159, 160, 187, 188, 300, 1000])
+def test_the_right_largest_batch_is_found_by_trying(available):
+    def fits(batch):
+        return 4 * (4 * 10 + 7 * batch) <= available
+
+    tried = max([batch for batch in range(100) if fits(batch)], default=0)
+    assert largest_batch.right(available, 10, 7) == tried
 
 
 def test_the_right_penalty_of_a_linear_discriminator_is_that_of_the_losses():

@@ -1,4 +1,4 @@
-"""What notebook 08 reads: the stored runs hold what they promise, and a table goes on by itself."""
+"""What notebooks 08 and 16 read: stored runs hold what they promise, and a table goes on."""
 
 import json
 import sys
@@ -90,6 +90,25 @@ def test_the_arms_of_the_cures_have_as_many_values_of_each_measure():
         for distance, diverged in zip(arm["kernel_distance"], arm["diverged"], strict=True):
             assert diverged == (distance is None)
     assert min(facts["arms"]["together"]["kernel_distance"]) > facts["floor"]
+
+
+def test_every_arm_of_the_scaling_table_was_measured():
+    facts = json.loads((RESULTS / "16_scaling.json").read_text())
+    arms = {(row["size"], row["batch"]) for kind in ("size", "batch") for row in facts[kind]}
+    assert arms == {(16, 32), (32, 8), (32, 32), (32, 128), (64, 32)}
+    assert [row["replicas"] for row in facts["replicas"]] == [2, 4]
+    assert [row["precision"] for row in facts["precision"]] == ["mixed_bfloat16"]
+    rows = sorted(facts["size"] + facts["batch"], key=lambda row: row["flops"])
+    assert all(0 < row["seconds"] <= row["first_seconds"] for row in rows)
+    # The memory of an image, from the difference between two batches, is near that on paper.
+    small, large = (
+        next(row for row in rows if (row["size"], row["batch"]) == (32, batch))
+        for batch in (8, 128)
+    )
+    grown = [row["memory_peak"] - row["memory_before"] for row in (small, large)]
+    measured = (grown[1] - grown[0]) / 120
+    assert 0.7 < small["per_image_predicted"] / measured < 1.5
+    assert set(facts["limits"]) == {"float32", "bfloat16", "bytes"}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from course_lib import runtime
-from course_lib.datasets import avatars, downloads, expressions, images, stacked_digits
+from course_lib.datasets import avatars, downloads, expressions, images, paintings, stacked_digits
 from course_lib.datasets.downloads import DataUnavailableError
 
 SPLITS = ("train", "test")
@@ -157,11 +157,13 @@ def load(
         name: One of `names()`; "folder:<path>" and "celeba:<path>" read the learner's own files.
         size: Side in pixels; the central square is resized, antialiased. None keeps the size in
             which the collection comes (64 for avatars, lfw and folders, 128 for expressions, 256
-            for photographs, 32 for stacked_mnist).
-        count: How many pictures; None means all (2048 train and 512 test, where they are drawn).
+            for photographs and paintings, 32 for stacked_mnist).
+        count: How many pictures; None means all (2048 train and 512 test, where they are drawn;
+            of paintings, which take turns in their manners, 28 and 7).
         split: "train" or "test".
-        seed: Of avatars and expressions, which faces are drawn; of stacked digits, which three
-            meet in a picture; of the others, which `count` of them are taken.
+        seed: Of avatars and expressions, which faces are drawn; of paintings, which one of each
+            manner is the first; of stacked digits, which three meet in a picture; of the others,
+            which `count` of them are taken.
 
     Returns:
         The pictures with labels, source and licence.
@@ -251,6 +253,20 @@ def _load_expressions(request: _Request) -> Parts:
     )
     classes = {"expression": expressions.CLASSES, **avatars.ATTRIBUTES}
     return images.resize(pixels, size), labels, classes
+
+
+def _load_paintings(request: _Request) -> Parts:
+    """The manners take turns; even numbers are for training and odd ones for testing."""
+    count = request.count or len(paintings.MANNERS) * (4 if request.split == "train" else 1)
+    size, names = request.size or 256, tuple(paintings.MANNERS)
+    codes = np.arange(count) % len(names)
+    rounds = request.seed + np.arange(count) // len(names)
+    seeds = 2 * rounds + (request.split == "test")
+    pixels = [
+        paintings.make(names[code], size=max(size, 32), seed=int(seed))
+        for code, seed in zip(codes, seeds, strict=True)
+    ]
+    return images.resize(np.stack(pixels), size), {"manner": codes}, {"manner": names}
 
 
 def _load_digits(request: _Request) -> Parts:
@@ -415,6 +431,7 @@ def _celeba_list(folder: Path, name: str) -> tuple[list[str], dict[str, list[int
 _LOADERS: dict[str, Callable[[_Request], Parts]] = {
     "avatars": _load_avatars,
     "expressions": _load_expressions,
+    "paintings": _load_paintings,
     "digits": _load_digits,
     "stacked_digits": _load_stacked_digits,
     "lfw_subset": _load_lfw_subset,
