@@ -81,6 +81,12 @@ def ways_of(encoder, decoder, network, painting):
     }
 
 
+def in_known_style(encoder, decoder, wanted, content):
+    """Return AdaIN's picture where the style was encoded before, as in a film."""
+    mixed = fast_style.restyle(fast_style.encode(encoder, content), [wanted])
+    return fast_style.decode(decoder, mixed, content.shape[:2])
+
+
 def judged(terms, picture, content):
     """Return dict of the losses of a picture, floats."""
     found = terms(picture[None], content[None])
@@ -106,6 +112,9 @@ def compare(settings, encoder, decoder, styles):
                 call = functools.partial(change, content)
                 row[way]["seconds"] = median_seconds(call, settings.repeats)
                 row[way]["optimisation gets there in"] = first_below(path, row[way]["style"])
+            wanted = fast_style.encode(encoder, painting)
+            call = functools.partial(in_known_style, encoder, decoder, wanted, content)
+            row["any style"]["seconds, style known"] = median_seconds(call, settings.repeats)
             rows.append(row)
             print(row, flush=True)
     return rows
@@ -135,6 +144,11 @@ def summary(rows):
             if equal
             else None,
         }
+    known = statistics.median(row["any style"]["seconds, style known"] for row in rows)
+    found["any style"] |= {
+        "seconds, style known": known,
+        "times faster, style known": found["optimisation"]["seconds"] / known,
+    }
     return {way: {n: v and round(v, 5) for n, v in values.items()} for way, values in found.items()}
 
 
