@@ -3,7 +3,6 @@
 Both are handed an objective with `value_and_gradient(image)`, such as `style.Objective`.
 """
 
-import collections
 import dataclasses
 import time
 
@@ -13,6 +12,7 @@ import tensorflow as tf
 
 TUTORIAL_SCALE = 1e6  # its losses start in the millions, so that its epsilon of 0.1 is nothing
 FIRST_CHANGE = 0.02  # root mean square of the first step downhill
+SHORTER, TRIES = 0.3, 8  # by how much a step is shortened, and how often it is tried
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,55 +54,83 @@ def descend_adam(objective, start, *, steps=100, learning_rate=0.02, observe=Non
     return image.numpy()
 
 
+class Descent:
+    """L-BFGS over one picture, a step at a time; for a changed objective begin another one.
+
+    It learns the curvature from its last steps. Every picture on the way lies in [-1, 1]: a step is
+    clipped, and a value that stands at the edge and would go beyond it takes no part. A step that
+    doesn't lower the total enough is shortened, so that the total never rises.
+
+    Attributes:
+        evaluations: of the objective, so far.
+
+    Source: Nocedal and Wright 2006, Numerical optimization, algorithms 3.1, 7.4 and 7.5.
+    """
+
+    def __init__(self, objective, *, memory=10):
+        """Begin; `memory` is the number of steps that it remembers."""
+        self._objective, self.evaluations = objective, 0
+        self._memory, self._pairs = memory, []  # changes of the picture, of the gradient
+
+    def step(self, image, found):
+        """Take one step.
+
+        Args:
+            image: float32 (height, width, 3) in [-1, 1].
+            found: the objective's `value_and_gradient` there.
+
+        Returns:
+            The next picture, float32 in [-1, 1], and its `value_and_gradient`. They are those given
+            where no step down was found; the next call then looks along the gradient.
+        """
+        terms, gradient = found
+        direction, length = _downhill(image, gradient, self._pairs)
+        for _ in range(TRIES if direction.any() else 0):
+            candidate = np.clip(image + length * direction, -1, 1)
+            there = self._objective.value_and_gradient(candidate)
+            self.evaluations += 1
+            change, bend = candidate - image, there[1] - gradient
+            if there[0]["total"] <= terms["total"] + 1e-4 * min(0.0, np.vdot(gradient, change)):
+                if np.vdot(change, bend) > 0:  # else the curvature is not positive
+                    self._pairs = [*self._pairs, (change, bend)][-self._memory :]
+                return candidate, there
+            length *= SHORTER
+        self._pairs = []  # the memory misleads
+        return image, found
+
+    @property
+    def fresh(self):
+        """Whether the next step goes straight along the gradient."""
+        return not self._pairs
+
+
 def descend(objective, start, *, steps=100, memory=10, observe=None):
     """Minimise an objective over a picture with L-BFGS, which learns the curvature on its way.
-
-    Every picture on the way lies in [-1, 1]: a step is clipped, and a value that stands at the
-    edge and would go beyond it takes no part. A step that doesn't lower the loss is shortened.
 
     Args:
         objective: `Objective`.
         start: float (height, width, 3) in [-1, 1].
-        steps: evaluations of objective and gradient, at most; those of shortened steps count.
-        memory: pairs of steps and changes of the gradient that it keeps.
+        steps: evaluations of objective and gradient, about; those of shortened steps count.
+        memory: steps that it remembers, see `Descent`.
         observe: callable, `Step` -> True to stop; called for the start and each accepted picture.
 
     Returns:
         float32 picture in [-1, 1].
-
-    Source: Nocedal and Wright 2006, Numerical optimization, algorithms 3.1, 7.4 and 7.5.
     """
     image, started = checked_picture(start, "start"), time.perf_counter()
-
-    def stopped(number):
-        step = Step(number, image, terms, time.perf_counter() - started)
-        return bool(observe and observe(step))
-
-    terms, gradient = objective.value_and_gradient(image)
-    pairs, length = collections.deque(maxlen=memory), None
-    if stopped(0):
-        return image
-    for number in range(1, steps):
-        if length is None:
-            direction, length = _downhill(image, gradient, pairs)
-            if not direction.any():
-                break
-        candidate = np.clip(image + length * direction, -1, 1)
-        found, slope = objective.value_and_gradient(candidate)
-        change, bend = candidate - image, slope - gradient
-        if found["total"] > terms["total"] + 1e-4 * min(0.0, np.vdot(gradient, change)):
-            length *= 0.3
-            if length < 1e-4 * (1 if pairs else FIRST_CHANGE):
-                if not pairs:
-                    break  # not even straight downhill is there anything lower
-                pairs.clear()  # the memory misleads: begin again
-                length = None
-            continue
-        if np.vdot(change, bend) > 0:
-            pairs.append((change, bend))
-        image, terms, gradient, length = candidate, found, slope, None
-        if stopped(number):
+    descent, found = Descent(objective, memory=memory), objective.value_and_gradient(image)
+    accepted, number = True, 0
+    while True:
+        step = Step(number, image, found[0], time.perf_counter() - started)
+        if accepted and observe and observe(step):
             break
+        if number + 1 >= steps:
+            break
+        before, fresh = image, descent.fresh
+        image, found = descent.step(image, found)
+        accepted, number = image is not before, descent.evaluations
+        if fresh and not accepted:
+            break  # not even straight downhill is there anything lower
     return image
 
 

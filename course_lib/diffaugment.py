@@ -11,8 +11,9 @@ and dtype, in which 0 is the mid-grey of what is cut out or moved in. Values may
 cut there would stop the gradient.
 """
 
-import keras
 from keras import ops
+
+from course_lib import replicas
 
 
 def colour(images, seed):
@@ -27,7 +28,7 @@ def colour(images, seed):
 
 def _uniform(images, seed):
     """Return one number in [0, 1) for each picture, shape (batch, 1, 1, 1)."""
-    return keras.random.uniform((images.shape[0], 1, 1, 1), dtype=images.dtype, seed=seed)
+    return replicas.uniform((images.shape[0], 1, 1, 1), dtype=images.dtype, seed=seed)
 
 
 def translation(images, seed):
@@ -41,7 +42,7 @@ def translation(images, seed):
 def _moved(images, size, seed):
     """Return a matrix of 0 and 1 for each picture, (batch, size, size): row i takes i - shift."""
     most = round(size / 8)
-    shifts = keras.random.randint((images.shape[0], 1, 1), -most, most + 1, seed=seed)
+    shifts = replicas.randint((images.shape[0], 1, 1), -most, most + 1, seed=seed)
     places = ops.arange(size)
     return ops.cast(places[None, :, None] - shifts == places[None, None], images.dtype)
 
@@ -56,7 +57,7 @@ def cutout(images, seed):
 def _hole(images, size, seed):
     """Return which places of a side are cut out, booleans (batch, size)."""
     side = round(size / 2)
-    starts = keras.random.randint((images.shape[0], 1), 0, size + 1, seed=seed) - side // 2
+    starts = replicas.randint((images.shape[0], 1), 0, size + 1, seed=seed) - side // 2
     places = ops.arange(size)[None]
     return (starts <= places) & (places < starts + side)
 

@@ -13,7 +13,9 @@ and sigma is the logistic sigmoid.
 """
 
 import tensorflow as tf
-from keras import ops, random
+from keras import ops
+
+from course_lib import replicas
 
 
 def _widen(*tensors):
@@ -332,7 +334,7 @@ def gradient_penalty(critic, real_images, fake_images, seed):
     fake_images = ops.cast(fake_images, real_images.dtype)
     _check_same_shape("real_images", real_images, "fake_images", fake_images)
     one_per_image = (ops.shape(real_images)[0],) + (1,) * (len(real_images.shape) - 1)
-    epsilon = random.uniform(one_per_image, dtype=real_images.dtype, seed=seed)
+    epsilon = replicas.uniform(one_per_image, dtype=real_images.dtype, seed=seed)
     squared_norms = _squared_gradient_norms(
         critic, fake_images + epsilon * (real_images - fake_images)
     )
@@ -374,7 +376,7 @@ def path_lengths(synthesis, styles, seed):
         tape.watch(styles)
         images = synthesis(styles)
         shape = ops.shape(images)
-        noise = random.normal(shape, dtype=images.dtype, seed=seed)
+        noise = replicas.normal(shape, dtype=images.dtype, seed=seed)
         pixels = ops.cast(shape[1] * shape[2], images.dtype)
         products = ops.sum(images * noise) / ops.sqrt(pixels)
     gradients = tape.gradient(products, styles)

@@ -361,4 +361,5 @@ EXPLAINED = {
     "Flatten": _flatten,
     "Add": _add,
     "Dropout": _dropout,
+    "FastConv2D": _conv,
 }

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from course_lib import diffaugment, losses
+from course_lib import diffaugment, losses, replicas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,9 @@ class GanStepConfig:
             copies the generator.
         discriminator_updates: n updates of D per update of G. A step then takes n * B
             images, B for each update of D.
+        reuse_fakes: whether G's update goes back through the images that D has just been updated
+            with, as in PyTorch's DCGAN example, instead of drawing new ones: one pass of the
+            generator less, at the price of judging G by images that D has seen.
         augmentations: names from `diffaugment.AUGMENTATIONS`, applied in this order to all
             images before D sees them: real and generated ones, in D's update and in G's, each
             time drawn anew. Penalties and metrics are those at the images that D sees.
@@ -45,6 +48,7 @@ class GanStepConfig:
     penalty_share: float = 1.0
     ema_decay: float = 0.999
     discriminator_updates: int = 1
+    reuse_fakes: bool = False
     augmentations: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -171,14 +175,15 @@ def make_gan_step(gan, config, *, penalty_schedule=None):
         new size compiles again). Metrics, before any weighting and, with several
         discriminator updates, of the last one: d_loss and g_loss (adversarial part),
         real_logit and fake_logit (means of D), and r1, r2, gradient_penalty where they are
-        on. Under `tf.distribute` run its `python_function` in `strategy.run`: gradients
-        are averaged over replicas, metrics are those of one replica.
+        on. Made under a strategy's scope, it is for `train.fit(strategy=...)`, and
+        does with the whole batch what one replica would (see `replicas`).
 
     Raises:
         ValueError: if the generator reads latents of another length than
             `config.latent_dim`, or a penalty is on and the discriminator contains batch
-            normalisation or bilinear resizing. From the step: if the images have the wrong
-            dtype or shape, or their number does not divide by
+            normalisation or bilinear resizing, or, with several replicas, a network has layers
+            that would not compute the same (`replicas.require_equal_layers`). From the step: if
+            the images have the wrong dtype or shape, or their number does not divide by
             `config.discriminator_updates`.
     """
     _check_gan_fits_config(gan, config)
@@ -186,8 +191,11 @@ def make_gan_step(gan, config, *, penalty_schedule=None):
     def step(real_images):
         _check_real_images(gan, config, real_images)
         for chunk in tf.split(real_images, config.discriminator_updates):
-            metrics = _update_discriminator(gan, config, chunk, penalty_schedule)
-        metrics |= _update_generator(gan, config, chunk)
+            with tf.GradientTape() as tape:  # of the generator: it ends before D's update
+                fake_images = _draw_fake_images(gan, config, chunk.shape[0])
+            metrics = _update_discriminator(gan, config, chunk, fake_images, penalty_schedule)
+        drawn = (tape, fake_images) if config.reuse_fakes else None
+        metrics |= _update_generator(gan, config, chunk, drawn)
         _update_average(gan, config)
         return metrics
 
@@ -197,7 +205,8 @@ def make_gan_step(gan, config, *, penalty_schedule=None):
 def make_half_steps(gan, config, *, penalty_schedule=None):
     """Return the two halves of the update alone, each compiled, to be called one at a time.
 
-    Args and errors as in `make_gan_step`; `config.discriminator_updates` does not count.
+    Args and errors as in `make_gan_step`; `config.discriminator_updates` and `reuse_fakes` do not
+    count.
 
     Returns:
         (discriminator_step, generator_step): `tf.function`s, real_images -> dict of metrics.
@@ -210,7 +219,8 @@ def make_half_steps(gan, config, *, penalty_schedule=None):
 
     def discriminator_step(real_images):
         _check_real_images(gan, one_update, real_images)
-        return _update_discriminator(gan, config, real_images, penalty_schedule)
+        fake_images = _draw_fake_images(gan, config, real_images.shape[0])
+        return _update_discriminator(gan, config, real_images, fake_images, penalty_schedule)
 
     def generator_step(real_images):
         _check_real_images(gan, one_update, real_images)
@@ -228,7 +238,7 @@ def repeat(step, draw_images):
 
     Calling a small network's step costs as much as a part of the step itself; the loop saves that
     and gives the same bits (1.2 to 1.4 times as fast on points in the plane, see
-    tests/benchmarks/points_gan_against_peers.py). It stops early where a metric is no longer
+    tests/benchmarks/rows/points_gan.py). It stops early where a metric is no longer
     finite.
 
     Args:
@@ -264,6 +274,8 @@ def _check_gan_fits_config(gan, config):
             f"The generator reads latents of shape {latent_shape}, but latent_dim is "
             f"{config.latent_dim}: make the two agree."
         )
+    for model in (gan.generator, gan.discriminator):
+        replicas.require_equal_layers(model)
     if not config.has_penalty:
         return
     for layer in gan.discriminator._flatten_layers():  # Keras has no public walk
@@ -301,14 +313,13 @@ def _check_real_images(gan, config, real_images):
 
 
 def _draw_fake_images(gan, config, count):
-    latents = keras.random.normal((count, config.latent_dim), seed=gan.seed)
+    latents = replicas.normal((count, config.latent_dim), seed=gan.seed)
     return ops.cast(gan.generator(latents, training=True), "float32")
 
 
 def _penalties(gan, config, real_images, fake_images):
     """Return name -> (weight, value) of the penalties whose weight is not 0."""
-    # The small constant undoes rounding: 0.07 * 100 is a little more than 7.
-    count = math.ceil(config.penalty_share * real_images.shape[0] - 1e-9)
+    count = _penalised(config, real_images.shape[0])
     real_images, fake_images = real_images[:count], fake_images[:count]
     critic, penalties = gan.discriminator, {}
     if config.r1_gamma:
@@ -323,9 +334,21 @@ def _penalties(gan, config, real_images, fake_images):
     return penalties
 
 
-def _update_discriminator(gan, config, real_images, penalty_schedule=None):
+def _penalised(config, count):
+    """Return how many of a replica's images the penalties are taken on."""
+    replica_count = replicas.count()
+    # The small constant undoes rounding: 0.07 * 100 is a little more than 7.
+    total = math.ceil(config.penalty_share * count * replica_count - 1e-9)
+    if total % replica_count:
+        raise ValueError(
+            f"penalty_share={config.penalty_share} takes {total} of {count * replica_count} images,"
+            f" which do not divide among {replica_count} replicas: choose a share that does."
+        )
+    return total // replica_count
+
+
+def _update_discriminator(gan, config, real_images, fake_images, penalty_schedule=None):
     discriminator_loss, _ = losses.FAMILIES[config.loss]
-    fake_images = _draw_fake_images(gan, config, real_images.shape[0])  # outside the tape
     real_images, fake_images = (
         diffaugment.apply(config.augmentations, images, gan.seed)
         for images in (real_images, fake_images)
@@ -348,10 +371,13 @@ def _update_discriminator(gan, config, real_images, penalty_schedule=None):
     } | {name: value for name, (_, value) in penalties.items()}
 
 
-def _update_generator(gan, config, real_images):
+def _update_generator(gan, config, real_images, drawn=None):
+    """Update G on images of its own, or on those drawn under a tape that is now recorded on."""
     _, generator_loss = losses.FAMILIES[config.loss]
-    with tf.GradientTape() as tape:
-        fake_images = _draw_fake_images(gan, config, real_images.shape[0])
+    tape, fake_images = drawn or (tf.GradientTape(), None)
+    with tape:
+        if fake_images is None:
+            fake_images = _draw_fake_images(gan, config, real_images.shape[0])
         fake_images = diffaugment.apply(config.augmentations, fake_images, gan.seed)
         fake_logits = gan.discriminator(fake_images, training=True)
         if config.loss == "relativistic":
@@ -368,13 +394,15 @@ def _update_generator(gan, config, real_images):
 def scale(optimizer, loss):
     """Return the loss to differentiate: per replica, and scaled for float16."""
     # Keras optimizers sum gradients over replicas; the mean is wanted.
-    return optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+    return optimizer.scale_loss(loss / replicas.count())
 
 
 def descend(tape, loss, model, optimizer):
     """Update the model's weights along the gradient of a loss that the tape has recorded."""
     weights = model.trainable_variables
     gradients = tape.gradient(loss, weights)
+    if replicas.count() > 1 and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        gradients = replicas.share_overflow(gradients)
     # A penalty reads biases for the signs of its masks alone: its gradient to them is 0. TensorFlow
     # folds that 0 into a constant, and with it loses the order of reading and updating; one process
     # in ten then computed R1 with biases that were one step too new.

@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from course_lib import latent_space
+from course_lib import latent_space, session_files
 
 SAMPLES = 2000  # styles from which mean, deviations and principal directions are found
 BETWEEN = 8  # pictures from one key frame to the next
@@ -108,11 +107,7 @@ def save(path, session, own):
     content = dataclasses.asdict(session) | {
         "own": {name: np.asarray(own[name]).tolist() for name in sorted(used)}
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    session_files.write_json(path, content)
 
 
 def load(path):

@@ -16,7 +16,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from course_lib.descent import Step, checked_picture, descend, descend_adam  # noqa: F401
+from course_lib.descent import (  # noqa: F401
+    Descent,
+    Step,
+    checked_picture,
+    descend,
+    descend_adam,
+)
 
 CONTENT_LAYERS = ("block3_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
@@ -198,6 +204,16 @@ class Objective:
     def loss(self, images):
         """Return the total of a tensor (1, height, width, 3), for a tape of one's own."""
         return _terms(self.encoder, images, *self._targets())["total"]
+
+    def grams(self, image, layer):
+        """Return two Gram matrices of a style layer: of a picture, and the one that is wanted.
+
+        Each is float32 (channels, channels); where styles have regions, those of the first region.
+        """
+        features = self.encoder(np.asarray(image, "float32")[None])[layer]
+        mask = self._regions[0][None, ..., None] if self._by_region else None
+        found = gram(features, _shrunk(mask, features))
+        return found[0].numpy(), self._wanted[0][layer][0].numpy()
 
     def _run(self, image):
         image = np.asarray(image, "float32")

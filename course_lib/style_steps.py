@@ -1,6 +1,7 @@
 """The updates that train the networks of `networks.transfer`, and the crops that they are fed."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -63,6 +64,11 @@ class Crops:
         return crops / 127.5 - 1
 
 
+# One style ----------------------------------------------------------------------------------------
+
+CONTENT = ("block3_conv2",)
+
+
 @dataclasses.dataclass(frozen=True)
 class FeedForwardConfig:
     """Weights of the three terms, each relative to the size of its target."""
@@ -72,14 +78,50 @@ class FeedForwardConfig:
     variation: float = 0.1
 
 
-@dataclasses.dataclass(frozen=True)
-class AdainConfig:
-    """Weights of the terms, each relative to the size of its target."""
+def make_terms(encoder, style_image):
+    """Return the function (images, contents) -> dict of what a network of one style makes small.
 
-    content: float = 1.0
-    style: float = 1.0
-    identity: float = 10.0
-    variation: float = 0.05
+    Args:
+        encoder: Keras model, images -> dict of feature maps.
+        style_image: float (height, width, 3) in [-1, 1].
+
+    Returns:
+        callable of two float32 batches (batch, height, width, 3) in [-1, 1] -> the float32 scalars
+        content (of `normalised` features), style (of Gram matrices; both relative errors, added up
+        over the layers) and variation.
+    """
+    encoder = style.layers_of(encoder, tuple(dict.fromkeys(CONTENT + style.STYLE_LAYERS)))
+    wanted = encoder(style_image[None])
+    wanted = {name: style.gram(wanted[name]) for name in style.STYLE_LAYERS}
+
+    def terms(images, contents):
+        features, targets = encoder(images), encoder(contents)
+        return {
+            "content": sum(
+                style.relative_error(normalised(features[n]), normalised(targets[n]))
+                for n in CONTENT
+            ),
+            "style": sum(style.relative_error(style.gram(features[n]), wanted[n]) for n in wanted),
+            "variation": style.total_variation(images),
+        }
+
+    return terms
+
+
+def normalised(features):
+    """Return feature maps with mean 0 and deviation 1 in each picture and channel.
+
+    They say where something is and no longer in which colours: a network of one style learns
+    from them what to keep, while the mean squared difference of the plain features mostly punishes
+    the style.
+    """
+    mean, deviation = style.mean_and_deviation(features)
+    return (tf.cast(features, tf.float32) - mean) / deviation
+
+
+def weighted(terms, config):
+    """Return the sum of the terms, each times its weight of the config, a float32 scalar."""
+    return sum(getattr(config, name) * value for name, value in terms.items())
 
 
 def make_feed_forward_step(network, encoder, style_image, optimizer, config):
@@ -98,36 +140,69 @@ def make_feed_forward_step(network, encoder, style_image, optimizer, config):
 
     Source: Johnson et al. 2016, https://arxiv.org/abs/1603.08155.
     """
-    encoder = style.layers_of(encoder, tuple(dict.fromkeys(CONTENT + style.STYLE_LAYERS)))
-    wanted = encoder(style_image[None])
-    wanted = {name: style.gram(wanted[name]) for name in style.STYLE_LAYERS}
+    terms = make_terms(encoder, style_image)
     optimizer.build(network.trainable_variables)
 
     def step(contents):
-        targets = encoder(contents)
         with tf.GradientTape() as tape:
-            images = network(contents, training=True)
-            features = encoder(images)
-            terms = {
-                "content": sum(
-                    relative(normalised(features[name]), normalised(targets[name]))
-                    for name in CONTENT
-                ),
-                "style": sum(relative(style.gram(features[name]), wanted[name]) for name in wanted),
-                "variation": style.total_variation(images),
-            }
-            loss = sum(getattr(config, name) * value for name, value in terms.items())
-            loss = steps.scale(optimizer, loss)
+            found = terms(network(contents, training=True), contents)
+            loss = steps.scale(optimizer, weighted(found, config))
         steps.descend(tape, loss, network, optimizer)
-        return terms
+        return found
 
     return tf.function(step, autograph=False)
 
 
-CONTENT = ("block3_conv2",)
+class PictureLoss:
+    """The loss of `make_feed_forward_step` over one picture instead of a network.
 
+    `descent.descend` and `descent.descend_adam` take it for an objective: what they find is what
+    the network tries to draw in one pass.
+
+    Args:
+        terms: what `make_terms` returns.
+        content: float (height, width, 3) in [-1, 1].
+        config: `FeedForwardConfig`.
+    """
+
+    def __init__(self, terms, content, config):
+        self._content = tf.constant(np.asarray(content, "float32")[None])
+        self._run = _value_and_gradient(terms, config)
+
+    def value_and_gradient(self, image):
+        """Return (dict of floats, `total` among them, and the gradient, float32) of a picture."""
+        image = tf.constant(np.asarray(image, "float32")[None])
+        found, gradient = self._run(image, self._content)
+        return {name: float(value) for name, value in found.items()}, gradient.numpy()[0]
+
+
+@functools.lru_cache(maxsize=16)
+def _value_and_gradient(terms, config):
+    """Compile (images, contents) -> terms with their total, gradient; once for all contents."""
+
+    def run(images, contents):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            found = terms(images, contents)
+            found["total"] = weighted(found, config)
+        return found, tape.gradient(found["total"], images)
+
+    return tf.function(run, autograph=False)
+
+
+# Any style ----------------------------------------------------------------------------------------
 
 ADAIN_LAYER = "block3_conv1"  # a deeper one keeps too little of where things are
+
+
+@dataclasses.dataclass(frozen=True)
+class AdainConfig:
+    """Weights of the terms, each relative to the size of its target."""
+
+    content: float = 1.0
+    style: float = 1.0
+    identity: float = 10.0
+    variation: float = 0.05
 
 
 def make_adain_step(decoder, encoder, optimizer, config):
@@ -160,12 +235,12 @@ def make_adain_step(decoder, encoder, optimizer, config):
             images, unchanged = tf.split(both, 2)
             features = encoder(images)
             terms = {
-                "content": relative(features[ADAIN_LAYER], target),
+                "content": style.relative_error(features[ADAIN_LAYER], target),
                 "style": sum(_statistics_loss(features[name], wanted[name]) for name in wanted),
                 "identity": tf.reduce_mean(tf.square(unchanged - contents)),
                 "variation": style.total_variation(images),
             }
-            loss = sum(getattr(config, name) * value for name, value in terms.items())
+            loss = weighted(terms, config)
             # Beyond the range no screen shows a difference; without this the decoder goes there.
             loss += tf.reduce_mean(tf.square(images - tf.clip_by_value(images, -1, 1)))
             loss = steps.scale(optimizer, loss)
@@ -175,23 +250,6 @@ def make_adain_step(decoder, encoder, optimizer, config):
     return tf.function(step, autograph=False)
 
 
-def normalised(features):
-    """Return feature maps with mean 0 and deviation 1 in each picture and channel.
-
-    They say where something is and no longer in which colours: a network of one style learns
-    from them what to keep, while the mean squared difference of the plain features mostly punishes
-    the style.
-    """
-    mean, deviation = style.mean_and_deviation(features)
-    return (tf.cast(features, tf.float32) - mean) / deviation
-
-
-def relative(value, target):
-    """Return the mean squared difference over the mean square of the target, a float32 scalar."""
-    value, target = tf.cast(value, tf.float32), tf.cast(target, tf.float32)
-    return tf.reduce_mean(tf.square(value - target)) / (tf.reduce_mean(tf.square(target)) + 1e-8)
-
-
 def _statistics_loss(features, target):
     pairs = zip(style.mean_and_deviation(features), style.mean_and_deviation(target), strict=True)
-    return sum(relative(value, wanted) for value, wanted in pairs)
+    return sum(style.relative_error(value, wanted) for value, wanted in pairs)

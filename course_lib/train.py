@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm  # plain text: a notebook stores it, and needs no widget to show it
 
-from course_lib import checkpoints
+from course_lib import checkpoints, cluster
 from course_lib.checkpoints import CorruptCheckpointError
 from course_lib.progress import (
     DivergedError,
@@ -29,6 +29,7 @@ from course_lib.progress import (
     require_same_settings,
     save_checkpoint,
 )
+from course_lib.replicas import Replicas
 
 _REPORTS = 50  # in a run, unless told otherwise
 _CHECKPOINTS = 20
@@ -48,6 +49,7 @@ def fit(
     on_report=None,
     tensorboard=None,
     progress=True,
+    strategy=None,
 ):
     """Call the step on one batch after the other until `images_seen`, and return the reports.
 
@@ -75,6 +77,13 @@ def fit(
         on_report: callable (images_seen, dict of name -> float), called after each report.
         tensorboard: folder for event files; None for none.
         progress: whether to show a progress bar and notices; False is silent.
+        strategy: the `tf.distribute.Strategy` (`runtime.strategy()`) under whose scope networks,
+            optimizers and a GAN's step were made; None for one device. Each update takes
+            one batch of `batches.batch_size` images, split among the replicas, and does what one
+            replica would with it, to rounding; a folder may be continued on another number of
+            them. Of several workers each calls this function with the same arguments, reads its
+            own part of the batches, and calls `on_report`; only the chief, the first, writes and
+            shows progress. A stop by signal then comes at the next report, for all together.
 
     Returns:
         `History`. Its `interrupted` says whether the run was stopped before `images_seen`.
@@ -88,15 +97,18 @@ def fit(
         RuntimeError: if another run uses the folder.
         OSError: if the folder cannot be written to, or the disk is full.
     """
+    here = Replicas(strategy)
+    progress = progress and here.is_chief
     target = _whole_batches(images_seen, batches, progress)
-    run = _Run(step, batches, state=state, config=config, folder=folder, on_report=on_report)
+    run = _Run(here, step, batches, state=state, config=config, folder=folder, on_report=on_report)
     run.report_every = _interval("report_every", report_every, target / _REPORTS)
     run.checkpoint_every = _interval("checkpoint_every", checkpoint_every, target / _CHECKPOINTS)
     with contextlib.ExitStack() as stack:
         if folder is not None:
-            stack.enter_context(checkpoints.locked(folder))
+            if here.is_chief:
+                stack.enter_context(checkpoints.locked(folder))
             run.resume(tell=progress)
-        run.write_event = stack.enter_context(_event_writer(tensorboard))
+        run.write_event = stack.enter_context(_event_writer(tensorboard if here.is_chief else None))
         stop = stack.enter_context(_stop_on_signal())
         run.bar = stack.enter_context(_progress_bar(run.progress.images_seen, target, progress))
         try:
@@ -106,7 +118,7 @@ def fit(
                 raise
             stop.requested = True
         run.finish(interrupted=stop.requested)
-    if stop.requested:
+    if stop.requested and here.is_chief:
         print(run.how_to_continue(target))
     return run.progress.history
 
@@ -114,8 +126,9 @@ def fit(
 class _Run:
     """One call of `fit`: what its loop needs, and where it stands."""
 
-    def __init__(self, step, batches, *, state, config, folder, on_report):
-        self.step, self.batches, self.state = step, batches, state
+    def __init__(self, here, step, batches, *, state, config, folder, on_report):
+        self.here, self.step, self.size = here, here.step(step), batches.batch_size
+        self.batches, self.state = here.part_of(batches), state
         self.config, self.folder, self.on_report = config, folder, on_report
         checkpoints.named_variables(state)  # raises now if something is not built
         settings = self._settings()
@@ -128,6 +141,7 @@ class _Run:
     def resume(self, *, tell):
         """Restore the newest checkpoint of the folder, if there is one."""
         found = load_progress(self.folder)
+        self._require_same_start(found[0].images_seen if found else 0)
         if found is None:
             return
         progress, arrays = found
@@ -139,17 +153,29 @@ class _Run:
         if tell:
             print(f"Continuing after {progress.images_seen:,} images, from {progress.path}.")
 
+    def _require_same_start(self, images_seen):
+        """Raise on every worker if not all have found the same checkpoint."""
+        most = self.here.largest(images_seen)
+        if self.here.any(images_seen != most):
+            raise ValueError(
+                f"In {self.folder} worker {self.here.worker} found a run after {images_seen:,} "
+                f"images, but the furthest of all workers is after {round(most):,}: they need the "
+                "same folder, on a disk that they share."
+            )
+
     def train(self, target, stop):
         """Run the loop until the clock shows `target` or a stop is requested."""
-        progress, size = self.progress, self.batches.batch_size
+        progress, size = self.progress, self.size
+        several = self.here.workers > 1
         if progress.images_seen >= target:
             return
         next_report = _next_multiple(self.report_every, progress.images_seen)
         next_save = _next_multiple(self.checkpoint_every, progress.images_seen)
         most_waiting = 1  # look at the first step at once: most mistakes show there
         for batch in _endless(self.batches, progress.images_seen // size):
-            if stop.requested:
+            if stop.requested and not several:
                 return
+            cluster.beat()
             self.waiting.append(self.step(batch))
             progress.images_seen += size
             self.bar.update(size)
@@ -159,6 +185,9 @@ class _Run:
             if progress.images_seen >= next_report:
                 self.report()
                 next_report = _next_multiple(self.report_every, progress.images_seen)
+                if several and self.here.any(stop.requested):
+                    stop.requested = True  # all workers leave after the same step
+                    return
             if self.folder is not None and progress.images_seen >= next_save:
                 self.save()
                 next_save = _next_multiple(self.checkpoint_every, progress.images_seen)
@@ -181,7 +210,7 @@ class _Run:
         """Fetch the waiting metrics from the device; stop at the first that is not finite."""
         if not self.waiting:
             return
-        progress, size = self.progress, self.batches.batch_size
+        progress, size = self.progress, self.size
         _require_scalars(self.waiting, progress.pending or progress.history.names)
         columns = {
             name: np.asarray(tf.stack([metrics[name] for metrics in self.waiting]), np.float64)
@@ -222,7 +251,10 @@ class _Run:
         self.collect()
         self.progress.seconds = time.perf_counter() - self.started
         self.progress.current_settings = self._settings()
-        self.progress.path = save_checkpoint(self.folder, self.state, self.progress)
+        if self.here.is_chief:
+            self.progress.path = save_checkpoint(self.folder, self.state, self.progress)
+        else:
+            finite_variables(self.state, self.progress)
         self.saved_at = self.progress.images_seen
 
     def how_to_continue(self, target):
@@ -232,7 +264,7 @@ class _Run:
         return f"{done} Call fit again with folder={str(self.folder)!r} to continue."
 
     def _settings(self):
-        return plain_settings(self.batches.batch_size, self.config, self.state)
+        return plain_settings(self.size, self.config, self.state)
 
 
 def _whole_batches(images_seen, batches, tell):

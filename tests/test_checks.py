@@ -25,8 +25,10 @@ from course_lib.checks import (
     gram_gradient,
     gram_matrix,
     js_divergence,
+    largest_batch,
     masked_gram,
     pooling_gradient,
+    ring_all_reduce_volume,
     softmax_cross_entropy_gradient,
     spectral_radius_of_dirac_step,
     strided_convolution,
@@ -84,9 +86,14 @@ def test_the_exercises_of_the_first_notebooks_are_there():
     by_style |= {"balanced_style_loss", "masked_gram"}
     found = {name for name in NAMES if checks.exercise(name).notebook == "11_style_by_optimisation"}
     assert found == by_style
+    scaling = {"ring_all_reduce_volume", "loss_per_replica", "largest_batch"}
+    assert {name for name in NAMES if checks.exercise(name).notebook == "16_scaling_up"} == scaling
     measuring = {"frechet_of_gaussians", "unbiased_kernel_distance"}
     found = {name for name in NAMES if checks.exercise(name).notebook == "07_measuring_faces"}
     assert found == measuring
+    fast = {"adain", "instance_normalization", "style_strength"}
+    found = {name for name in NAMES if checks.exercise(name).notebook == "12_fast_style_transfer"}
+    assert found == fast
     stable = {"gradient_penalty", "diagnose_runs"}
     assert {name for name in NAMES if checks.exercise(name).notebook == "08_stable_faces"} == stable
     assert {name for name in NAMES if checks.exercise(name).notebook == "05_inside_a_cnn"} == inside
@@ -298,6 +305,21 @@ def test_the_right_divergence_is_the_square_of_scipys_distance():
 def test_the_right_radius_is_that_of_the_librarys_matrix(rate, gamma):
     found = spectral_radius_of_dirac_step.right_radius(rate, gamma)
     assert found == pytest.approx(theory.spectral_radius(theory.dirac_step_matrix(rate, gamma)))
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5, 64])
+def test_the_right_volume_of_a_ring_is_counted_round_by_round(replicas):
+    sent = sum(10.0 / replicas for _ in range(2) for _ in range(replicas - 1))
+    assert ring_all_reduce_volume.right(replicas, 10.0) == pytest.approx(sent)
+
+
+@pytest.mark.parametrize("available", [0, 100, 159, 160, 187, 188, 300, 1000])
+def test_the_right_largest_batch_is_found_by_trying(available):
+    def fits(batch):
+        return 4 * (4 * 10 + 7 * batch) <= available
+
+    tried = max([batch for batch in range(100) if fits(batch)], default=0)
+    assert largest_batch.right(available, 10, 7) == tried
 
 
 def test_the_right_penalty_of_a_linear_discriminator_is_that_of_the_losses():

@@ -126,6 +126,75 @@ def test_the_batch_is_traced_once_when_the_stream_is_made(monkeypatch):
     assert len(traces) == 1
 
 
+# Shards, and pictures that stay on disk
+
+
+@pytest.mark.parametrize("workers, together", [(2, 1), (3, 1), (2, 2), (1, 4)])
+def test_workers_read_every_picture_of_an_epoch_once_and_none_twice(workers, together):
+    whole = batches(PIXELS, 12, seed=3)
+    parts = [whole.shard(worker, workers, together=together) for worker in range(workers)]
+    assert {part.batch_size for part in parts} == {12 // workers}
+    assert {part.steps_per_epoch for part in parts} == {1}
+    for step in (0, 4):
+        read = [part.indices(step).tolist() for part in parts]
+        assert sorted(sum(read, [])) == sorted(whole.indices(step).tolist())
+        # Neighbours in the batch are dealt out in groups, one group to each worker in turn.
+        groups = whole.indices(step).reshape(-1, together)
+        for worker in range(workers):
+            assert read[worker] == groups[worker::workers].ravel().tolist()
+        shown = [taken(part.from_step(step), 1)[0].tolist() for part in parts]
+        assert shown == read
+
+
+def test_a_shard_resumes_keeps_its_labels_and_leaves_the_whole_as_it_was():
+    whole = batches(PIXELS, 4, seed=3, labels=CODES)
+    part = whole.shard(1, 2)
+    stream = part.from_step(6)
+    for step in (6, 7):
+        pictures, labels = next(stream)
+        np.testing.assert_array_equal(labels, CODES[part.indices(step)])
+        np.testing.assert_array_equal(images.to_uint8(pictures), PIXELS[part.indices(step)])
+    assert whole.batch_size == 4 and len(whole.indices(0)) == 4
+    assert part._arrays is whole._arrays  # no second copy of the pictures
+    for (one, _), (two, _) in zip(part.as_dataset(6).take(2), part.from_step(6), strict=False):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "together"), [(2, 2, 1), (-1, 2, 1), (0, 5, 1), (0, 2, 4)]
+)
+def test_a_shard_that_cannot_be_is_refused(number, count, together):
+    with pytest.raises(ValueError, match=f"batch of 12 must divide .* Received: {number}"):
+        batches(PIXELS, 12, seed=0).shard(number, count, together=together)
+
+
+@pytest.mark.parametrize("start", [0, 3, 9])
+def test_pictures_read_from_a_file_are_those_in_memory(tmp_path, start):
+    np.save(tmp_path / "pixels.npy", PIXELS)
+    on_disk = np.load(tmp_path / "pixels.npy", mmap_mode="r")
+    resident = batches(PIXELS, 4, seed=3, labels=CODES)
+    read = batches(on_disk, 4, seed=3, labels=CODES, resident=False)
+    assert read._arrays is None and isinstance(read._source[0], np.memmap)
+    for one, two in ((resident, read), (resident.shard(1, 2), read.shard(1, 2))):
+        pairs = zip(two.from_step(start), one.from_step(start), strict=False)
+        for _, (a, b) in zip(range(7), pairs, strict=False):
+            np.testing.assert_array_equal(a[0], b[0])
+            np.testing.assert_array_equal(a[1], b[1])
+
+
+def test_only_the_batches_at_hand_are_read():
+    class Counted(np.ndarray):
+        rows = []
+
+        def __getitem__(self, key):
+            self.rows.append(len(key))
+            return np.asarray(self)[key]
+
+    stream = batches(PIXELS.view(Counted), 4, seed=3, resident=False).from_step(0)
+    assert next(stream).shape == (4, 4, 6, 3)
+    assert set(Counted.rows) == {4} and len(Counted.rows) <= 5  # two ahead, and on their way
+
+
 @pytest.mark.parametrize(
     ("data", "size", "options", "message"),
     [

@@ -1,4 +1,4 @@
-"""What notebook 08 reads: the stored runs hold what they promise, and a table goes on by itself."""
+"""What notebooks 08 and 16 read: stored runs hold what they promise, and a table goes on."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from course_lib import runtime
+from course_lib import runtime, train
 
 RESULTS = runtime.DATA_DIR / "results"
 
@@ -90,3 +90,64 @@ def test_the_arms_of_the_cures_have_as_many_values_of_each_measure():
         for distance, diverged in zip(arm["kernel_distance"], arm["diverged"], strict=True):
             assert diverged == (distance is None)
     assert min(facts["arms"]["together"]["kernel_distance"]) > facts["floor"]
+
+
+def test_every_arm_of_the_scaling_table_was_measured():
+    facts = json.loads((RESULTS / "16_scaling.json").read_text())
+    arms = {(row["size"], row["batch"]) for kind in ("size", "batch") for row in facts[kind]}
+    assert arms == {(16, 32), (32, 8), (32, 32), (32, 128), (64, 32)}
+    assert [row["replicas"] for row in facts["replicas"]] == [2, 4]
+    assert [row["precision"] for row in facts["precision"]] == ["mixed_bfloat16"]
+    rows = sorted(facts["size"] + facts["batch"], key=lambda row: row["flops"])
+    assert all(0 < row["seconds"] <= row["first_seconds"] for row in rows)
+    # The memory of an image, from the difference between two batches, is near that on paper.
+    small, large = (
+        next(row for row in rows if (row["size"], row["batch"]) == (32, batch))
+        for batch in (8, 128)
+    )
+    grown = [row["memory_peak"] - row["memory_before"] for row in (small, large)]
+    measured = (grown[1] - grown[0]) / 120
+    assert 0.7 < small["per_image_predicted"] / measured < 1.5
+    assert set(facts["limits"]) == {"float32", "bfloat16", "bytes"}
+
+
+@pytest.fixture
+def precisions(monkeypatch):
+    monkeypatch.syspath_prepend(str(runtime.ROOT / "recipes"))
+    import precisions
+
+    return precisions
+
+
+def test_precisions_are_compared_by_means_and_by_the_deviation_of_the_seeds(precisions):
+    table = {
+        "float32": {"kernel_distance": [1.0, 2.0, 3.0]},  # variance 1
+        "bfloat16": {"kernel_distance": [2.0, 5.0, 8.0]},  # variance 9
+    }
+    difference, deviation = precisions.verdict(table)
+    assert difference == 3 and deviation == pytest.approx(5**0.5)
+    table["bfloat16"]["kernel_distance"][1] = None
+    assert np.isnan(precisions.verdict(table)).all()
+
+
+def test_a_run_in_one_precision_leaves_float32_behind_and_notes_a_divergence(
+    precisions, monkeypatch
+):
+    import keras
+
+    seen = []
+
+    def distance(arm, *, seed):
+        seen.append((arm, seed, keras.config.dtype_policy().name))
+        if seed:
+            raise train.DivergedError(step=3, images_seen=192, values={"d_loss": np.nan})
+        return np.float64(0.5)
+
+    monkeypatch.setattr(precisions, "distance", distance)
+    first = precisions.one_run("mixed_bfloat16", seed=0)
+    assert first.pop("seconds") >= 0
+    assert first == {"kernel_distance": 0.5, "diverged": False}
+    second = precisions.one_run("float32", seed=1)
+    assert second["diverged"] and second["kernel_distance"] is None
+    assert keras.config.dtype_policy().name == "float32"
+    assert [run[1:] for run in seen] == [(0, "mixed_bfloat16"), (1, "float32")]

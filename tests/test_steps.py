@@ -169,6 +169,28 @@ def test_several_discriminator_updates_take_the_batch_in_parts(images):
     assert int(gan.generator_optimizer.iterations) == 1
 
 
+@pytest.mark.parametrize("updates", [1, 2])
+def test_reused_fakes_are_those_that_the_discriminator_was_last_updated_with(images, updates):
+    gan, w, b = linear_gan()
+    kernel = np.random.default_rng(0).normal(0, 0.1, (LATENT_DIM, 48))
+    gan.generator.layers[0].kernel.assign(kernel)
+    seed, count = keras.random.SeedGenerator(0), len(images) // updates
+    config = configure(reuse_fakes=True, discriminator_updates=updates)
+    metrics = numbers(steps.make_gan_step(gan, config)(images))
+
+    for part in np.split(flat(images), updates):
+        z = np.asarray(keras.random.normal((count, LATENT_DIM), seed=seed), "float64")
+        fake = z @ kernel + b
+        real_slopes, fake_slopes = -sigmoid(-part @ w)[:, None], sigmoid(fake @ w)[:, None]
+        w = w - 0.3 * ((real_slopes * part).mean(axis=0) + (fake_slopes * fake).mean(axis=0))
+    slopes = -sigmoid(-fake @ w)[:, None] * w / count
+    assert_updated(gan, w, b - 0.2 * slopes.sum(axis=0))
+    new_kernel = gan.generator.layers[0].kernel.numpy()
+    np.testing.assert_allclose(new_kernel, kernel - 0.2 * z.T @ slopes, rtol=1e-4, atol=1e-6)
+    assert metrics["g_loss"] == pytest.approx(np.logaddexp(0, -fake @ w).mean(), rel=1e-5)
+    assert_equal_weights([gan.seed.state], [seed.state])  # no draw more
+
+
 @pytest.mark.parametrize("family", losses.FAMILIES)
 def test_the_loss_named_in_the_config_is_the_one_taken(images, family):
     gan, w, b = linear_gan(d_rate=0.0, g_rate=0.0)
@@ -480,6 +502,7 @@ def test_the_config_has_the_documented_defaults_and_cannot_be_changed():
         "penalty_share": 1.0,
         "ema_decay": 0.999,
         "discriminator_updates": 1,
+        "reuse_fakes": False,
         "augmentations": (),
     }
     with pytest.raises(dataclasses.FrozenInstanceError):

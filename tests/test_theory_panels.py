@@ -1,4 +1,4 @@
-"""Panels of notebooks 01 and 07: moved as a browser moves them, judged by picture and numbers."""
+"""Panels of notebooks 01, 07 and 16: moved as by a browser, judged by picture and numbers."""
 
 import html
 import io
@@ -14,13 +14,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from scipy import integrate, special, stats
 
-from course_lib import theory
+from course_lib import scaling, theory
 from course_lib.widgets.dirac_plane import DiracPlane
 from course_lib.widgets.frechet_plane import COUNTS, REPEATS, FrechetPlane
 from course_lib.widgets.loss_curves import LossCurves
+from course_lib.widgets.scaling_panel import DEVICES, LINKS, ScalingPanel
 from course_lib.widgets.two_gaussians import TwoGaussians
 
-PANELS = [TwoGaussians, DiracPlane, LossCurves, FrechetPlane]
+PANELS = [TwoGaussians, DiracPlane, LossCurves, FrechetPlane, ScalingPanel]
 MOVES = [
     (TwoGaussians, "mean", -3.0), (TwoGaussians, "sigma", 1.5), (TwoGaussians, "slope", 2.0),
     (TwoGaussians, "offset", -2.0), (DiracPlane, "learning_rate", 1.0),
@@ -28,6 +29,9 @@ MOVES = [
     (LossCurves, "family", "hinge"), (LossCurves, "logit", 3.0),
     (FrechetPlane, "mean_x", 2.0), (FrechetPlane, "mean_y", -1.0), (FrechetPlane, "scale_1", 0.4),
     (FrechetPlane, "scale_2", 1.5), (FrechetPlane, "angle", -50.0), (FrechetPlane, "count", 200),
+    (ScalingPanel, "size", 256), (ScalingPanel, "batch", 256), (ScalingPanel, "replicas", 64),
+    (ScalingPanel, "link", "1 Gbit/s network"), (ScalingPanel, "precision", "mixed_bfloat16"),
+    (ScalingPanel, "device", "laptop, two cores"),
 ]  # fmt: skip
 
 
@@ -312,3 +316,35 @@ def test_the_ends_of_the_sliders_of_the_frechet_plane_draw_finite_numbers(scale,
     for artist in panel._artists.values():
         assert np.isfinite(artist.get_data()).all()
     assert len(numbers(panel)) == 6 and np.isfinite(numbers(panel)).all()
+
+
+def test_the_numbers_of_the_scaling_panel_are_those_on_paper():
+    panel = ScalingPanel()
+    for name, value in {"size": 16, "batch": 8, "replicas": 4, "link": "1 Gbit/s network"}.items():
+        move(panel, name, value)
+    generator, discriminator = scaling.residual_pair(16)
+    # Passes of the update with R1 and R2 on a quarter: 4 through G, 12 through D.
+    compute = 8 * (4 * generator.flops + 12 * discriminator.flops) / 5e12
+    gradients = 4 * (generator.parameters + discriminator.parameters)
+    wait = 2 * 3 / 4 * gradients / 0.125e9 + 6 * 1e-5
+    efficiency = compute / (compute + wait)
+    found = numbers(panel)
+    assert found[:3] == pytest.approx([1e3 * compute, 1e3 * wait, efficiency], abs=5e-4)
+    assert found[4] == pytest.approx(4 * efficiency, abs=5e-3)
+    words = html.unescape(panel.readout.value)
+    assert "an update of 32 images" in words and f"{32 / (compute + wait):,.1f} images a" in words
+    assert ": fits; the largest batch per device that fits: " in words
+
+
+def test_the_scaling_panel_says_when_the_memory_is_too_small_and_what_fits():
+    panel = ScalingPanel(size=256, batch=256, device="small GPU")
+    words = html.unescape(panel.readout.value)
+    assert "8.0 GiB: does not fit; the largest batch" in words
+    largest = int(words.rsplit(" ", 1)[1].split("<")[0])
+    panel.controls["batch"].value = largest
+    assert ": fits;" in panel.readout.value
+    panel.controls["batch"].value = 2 * largest
+    assert "does not fit" in panel.readout.value
+    panel.controls["precision"].value = "mixed_bfloat16"
+    assert ": fits;" in panel.readout.value  # half the bytes of each image
+    assert len(DEVICES) == 3 and len(LINKS) == 4

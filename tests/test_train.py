@@ -4,6 +4,7 @@ import resource
 import signal
 import threading
 import time
+import types
 
 import keras
 import numpy as np
@@ -574,3 +575,69 @@ def test_the_step_is_compiled_once_and_not_waited_for_at_each_step():
 
     fit_once(step, images_seen=80)
     assert len(traces) == 1
+
+
+# As one of several workers
+
+
+def as_a_worker(monkeypatch, worker=0, others=lambda value: value):
+    """Let `fit` believe that it is one of two workers, whose other answers as told."""
+    here = types.SimpleNamespace(
+        workers=2, worker=worker, is_chief=worker == 0, step=lambda step: step,
+        part_of=lambda batches: batches, largest=lambda value: max(value, others(value)),
+        any=lambda flag: bool(flag or others(flag)),
+    )  # fmt: skip
+    monkeypatch.setattr(train, "Replicas", lambda strategy: here)
+
+
+def test_a_worker_that_is_not_the_chief_reads_checkpoints_and_writes_nothing(
+    monkeypatch, tmp_path, capsys
+):
+    run(Counter(), images_seen=16, folder=tmp_path / "run")
+    before = saved(tmp_path / "run")
+    (tmp_path / "run" / "lock").unlink()
+    as_a_worker(monkeypatch, worker=1)
+    counter = Counter()
+    options = {"folder": tmp_path / "run", "tensorboard": tmp_path / "events", "progress": True}
+    history = run(counter, images_seen=32, checkpoint_every=4, **options)
+    assert int(counter.count) == 8 and len(counter.seen) == 4 and len(history) == 4
+    assert saved(tmp_path / "run") == before and not (tmp_path / "run" / "lock").exists()
+    assert not (tmp_path / "events").exists() and capsys.readouterr().out == ""
+
+
+def test_a_worker_that_is_not_the_chief_still_looks_at_its_variables(monkeypatch, tmp_path):
+    as_a_worker(monkeypatch, worker=1)
+    counter = Counter()
+    other = tf.Variable(np.nan, name="other")
+    with pytest.raises(DivergedError, match="other"):
+        run(counter, images_seen=16, folder=tmp_path, state=counter.state | {"other": other})
+
+
+def test_workers_that_start_from_different_checkpoints_are_told(monkeypatch, tmp_path):
+    run(Counter(), images_seen=16, folder=tmp_path)
+    as_a_worker(monkeypatch, others=lambda value: 24)
+    with pytest.raises(
+        ValueError, match="worker 0 found a run after 16 .*furthest .* after 24: th"
+    ):
+        run(Counter(), images_seen=32, folder=tmp_path)
+
+
+def test_workers_stop_together_at_the_next_report(monkeypatch, tmp_path):
+    as_a_worker(monkeypatch)
+    counter = Counter(at_3=lambda: signal.raise_signal(signal.SIGTERM))
+    history = run(counter, images_seen=40, report_every=16, folder=tmp_path)
+    assert int(counter.count) == 4 and history.interrupted  # the report is after 16 images
+
+    # The signal came to the other worker alone, before its second report.
+    asked = iter([False, True])
+    as_a_worker(monkeypatch, others=lambda flag: next(asked) if flag in (True, False) else flag)
+    counter = Counter()
+    history = run(counter, images_seen=40, report_every=8)
+    assert int(counter.count) == 4 and history.interrupted
+
+
+def test_each_step_is_a_sign_of_life(monkeypatch):
+    beats = []
+    monkeypatch.setattr(train.cluster, "beat", lambda: beats.append(1))
+    run(Counter(), images_seen=20)
+    assert len(beats) == 5

@@ -143,6 +143,25 @@ def test_the_length_is_that_of_the_polygon():
     assert strokes.length([[0.5, 0.5]]) == 0
 
 
+# What they cover ----------------------------------------------------------------------------------
+
+
+def test_a_stroke_covers_what_its_brush_passes():
+    found = strokes.covered([[[-0.5, 0.5], [0.5, 0.5]], [[0.0, -0.5]]], 0.2, 40)
+    assert found.shape == (40, 40) and found.dtype == np.float32
+    x, y = np.meshgrid((np.arange(40) + 0.5) / 20 - 1, 1 - (np.arange(40) + 0.5) / 20)
+    line = np.hypot(np.maximum(np.abs(x) - 0.5, 0), y - 0.5)
+    distance = np.minimum(line, np.hypot(x, y + 0.5))
+    assert (found[distance < 0.17] == 1).all() and (found[distance > 0.23] == 0).all()
+    assert ((found > 0) & (found < 1)).any()  # a border pixel is covered in part
+
+
+def test_nothing_drawn_covers_nothing_and_no_stroke_is_named():
+    assert not strokes.covered([], 0.1, 8).any()
+    with pytest.raises(ValueError, match="stroke 1 must be a list"):
+        strokes.covered([[["x", 1]]], 0.1, 8)
+
+
 # Text --------------------------------------------------------------------------------------------
 
 
@@ -252,6 +271,32 @@ def test_the_substitute_shows_a_picture_of_the_strokes():
     assert columns.min() == pytest.approx(0.2 * 640, abs=5)
     area = (1.0 * 0.2 + 2 * np.pi * 0.1**2) / 4  # two round ends are one disc, the dot another
     assert pixels.mean() == pytest.approx(area, rel=0.05)
+
+
+def _teal():
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), (0, 128, 128)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def test_a_background_is_seen_through_the_paint_of_the_substitute():
+    panel = DrawingCanvas(core=True, brush=0.3)
+    panel.background = _teal()
+    draw(panel, [[[0.0, -0.5]]])
+    pixels = np.asarray(Image.open(io.BytesIO(panel._picture.value)).convert("RGB"))
+    assert pixels[160, 320].tolist() == [0, 128, 128]
+    blue = 0.45 * np.array([0, 128, 128]) + 0.55 * np.array([0, 0x72, 0xB2])
+    assert np.abs(pixels[480, 320] - blue).max() <= 2
+    panel.background = b""
+    pixels = np.asarray(Image.open(io.BytesIO(panel._picture.value)).convert("RGB"))
+    assert pixels[160, 320].tolist() == [255, 255, 255]
+    assert pixels[480, 320].tolist() == [0, 0x72, 0xB2]
+
+
+def test_a_background_reaches_the_surface_for_the_mouse():
+    panel = DrawingCanvas(core=False)
+    panel.background = _teal()
+    assert panel.surface.background == _teal()
 
 
 def test_wrong_text_is_explained_and_changes_nothing():

@@ -29,9 +29,11 @@ import keras
 import nbformat
 import numpy as np
 import pytest
+import test_adain_panel
 import test_cockpit
 import test_health_panel
 import test_run_gallery
+import test_style_desk
 from PIL import Image
 
 from course_lib.laboratory import Settings
@@ -49,6 +51,7 @@ from course_lib.widgets.loss_curves import LossCurves
 from course_lib.widgets.microscope_panel import Microscope
 from course_lib.widgets.occlusion_brush import OcclusionBrush
 from course_lib.widgets.race import Race
+from course_lib.widgets.scaling_panel import ScalingPanel
 from course_lib.widgets.two_gaussians import TwoGaussians
 
 ROOT = Path(__file__).parent.parent
@@ -294,7 +297,74 @@ def _workbench_moves():
     }
 
 
+# Control of the style desk, or its family -> the test of what it must do.
+DESK = {
+    "controls": "test_a_control_changes_its_setting_and_the_picture_without_a_restart",
+    "controls[goes]": "test_goes_says_what_the_outside_gets",
+    "controls[strength]": "test_strength_acts_in_one_pass_and_greys_out_what_does_not",
+    "controls[start]": "test_start_counts_when_it_is_started_again",
+    "layers": "test_a_layers_slider_weighs_that_layer",
+    "uploads": "test_an_upload_is_cut_chosen_and_shown",
+    "canvas": "test_what_is_painted_on_the_canvas_is_the_mask",
+    "play": "test_play_runs_until_it_is_pressed_again_and_sliders_act_meanwhile",
+    "buttons[step]": "test_step_takes_one",
+    "buttons[start again]": "test_start_counts_when_it_is_started_again",
+    "buttons[save]": "test_save_writes_picture_and_log_that_give_the_picture_again",
+    "time": "test_time_looks_back_and_a_step_returns_to_the_newest",
+    "gram": "test_gram_chooses_the_layer_whose_matrices_are_shown",
+    "name": "test_save_writes_picture_and_log_that_give_the_picture_again",
+}
+
+
+def _desk_moves():
+    states = dict.fromkeys(("step", "start again", "save"), CLICK)
+    states = {f"buttons[{name}]": state for name, state in states.items()}
+    chosen = ("content", "first", "second", "size", "way", "mask", "goes", "start")
+    slid = ("style_weight", "content_weight", "variation_weight")
+    states |= {f"controls[{name}]": {"index": 1} for name in (*chosen, *slid)}
+    states["controls[second]"] = {"index": 2}
+    states |= {"controls[blend]": {"value": 0.5}, "controls[strength]": {"value": 0.5}}
+    states |= {"controls[keep_colours]": {"value": True}}
+    states |= {f"layers[block{block}_conv1]": {"value": 2.0} for block in (1, 2, 3, 4)}
+    states |= {f"uploads[{field}]": _file() for field in ("content", "first", "second")}
+    states |= {"canvas": {"index": 2}, "play": {"value": True}, "time": {"index": 0}}
+    states |= {"gram": {"index": 0}, "name": {"value": "other"}}
+    before = {
+        "controls[goes]": lambda panel: panel.change(mask="left half"),
+        "controls[strength]": lambda panel: panel.change(way="one pass"),
+        "controls[keep_colours]": lambda panel: panel.run(2),
+        "buttons[start again]": lambda panel: panel.run(2),
+        "time": lambda panel: panel.run(2),
+    }
+    return {
+        name: Move(
+            state,
+            f"test_style_desk.py::{DESK.get(name, DESK.get(name.split('[')[0]))}",
+            before.get(name, lambda panel: None),
+        )
+        for name, state in states.items()
+    }
+
+
+FAST = "test_adain_panel.py::test_{}"
+PLACE = Move({"value": 0.9}, FAST.format("x_y_and_strength_change_shares_words_and_picture"))
+
 PANELS = {
+    "StyleDesk": Panel(lambda: test_style_desk.desk(tempfile.mkdtemp()), _desk_moves()),
+    "AdainPanel": Panel(
+        test_adain_panel.build,
+        {
+            "pad": Move(
+                {"position": [0.9, 0.1]},
+                FAST.format("dragging_the_pad_moves_the_sliders_and_they_move_it"),
+            ),
+            "x": PLACE,
+            "y": PLACE,
+            "strength": dataclasses.replace(PLACE, state={"value": 0.2}),
+            "content": Move({"index": 1}, FAST.format("content_chooses_the_picture")),
+            "upload": Move(_file(), FAST.format("an_upload_is_cut_square_drawn_and_noted")),
+        },
+    ),
     "Microscope": Panel(
         lambda: Microscope(_classifier(), PICTURES, layer="conv2", row=3, column=3),
         _inside(
@@ -351,6 +421,17 @@ PANELS = {
             scale_2={"value": 1.5},
             angle={"value": -50.0},
             count={"index": 5},
+        ),
+    ),
+    "ScalingPanel": Panel(
+        ScalingPanel,
+        _theory(
+            size={"index": 4},
+            batch={"index": 8},
+            replicas={"index": 6},
+            link={"index": 0},
+            precision={"index": 1},
+            device={"index": 0},
         ),
     ),
     "LossCurves": Panel(

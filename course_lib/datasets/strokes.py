@@ -1,16 +1,18 @@
-"""Strokes of a brush as plain lists, and points drawn from them: NumPy alone.
+"""Strokes of a brush as plain lists, what they cover, and points drawn from them.
 
 A drawing is a list of strokes, a stroke a list of [x, y] in the square [-1, 1] x [-1, 1], y up.
 A stroke of a single point is a dot.
 """
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 SPREAD = 0.5  # standard deviation of the points across a stroke, in brush radii
 # How far places go beyond the ends of a stroke, in brush radii, so that there, too, points reach
 # as far as the paint: at its border they are exp(-2) = 0.135 as dense as in the middle, 0.135 of a
 # Gaussian lies above 1.1 standard deviations, and 0.45 + 0.5 * 1.1 = 1.
 BEYOND = 0.45
+FINE = 4  # pixels drawn for each pixel of a mask, along each side
 
 
 def points_from_strokes(strokes, brush, count, seed):
@@ -47,6 +49,32 @@ def points_from_strokes(strokes, brush, count, seed):
     points = random.permutation(np.concatenate(places))  # any part of them is a fair sample
     points += random.normal(scale=SPREAD * brush, size=points.shape)
     return points.astype("float32")
+
+
+def covered(strokes, brush, size):
+    """Return which pixels of a square the paint of strokes covers.
+
+    Args:
+        strokes: list of lists of [x, y], in [-1, 1], y up; may be empty.
+        brush: radius of the brush, in the same units.
+        size: side of the square in pixels.
+
+    Returns:
+        float32 array (size, size), rows downwards: the share of each pixel that is covered.
+
+    Raises:
+        ValueError: as `checked`.
+    """
+    side = FINE * size
+    picture = Image.new("L", (side, side), 0)
+    draw, radius = ImageDraw.Draw(picture), brush * side / 2
+    for stroke in checked(strokes):
+        pixels = [((x + 1) * side / 2, (1 - y) * side / 2) for x, y in stroke]
+        draw.line(pixels, fill=255, width=round(2 * radius))
+        for x, y in pixels:  # round joints and ends
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    shrunk = picture.resize((size, size), Image.Resampling.BOX)
+    return np.asarray(shrunk, "float32") / 255
 
 
 def length(stroke):

@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from course_lib.networks import doublings, square_side
+from course_lib.networks.convolutions import FastConv2D, FastConv2DTranspose
 from course_lib.networks.normalization import FusedBatchNormalization
 
 # "same" padding with a kernel that is a multiple of the stride covers every output pixel
@@ -83,7 +84,7 @@ def discriminator(image_shape, *, base_filters=64, batch_norm=True, spectral_nor
     x = images
     for k in range(steps):
         normalised = batch_norm and k > 0
-        convolution = layers.Conv2D(
+        convolution = FastConv2D(
             base_filters * 2**k, KERNEL_SIZE, 2, "same",
             use_bias=not normalised, kernel_initializer=_initializer(),
         )  # fmt: skip
@@ -98,6 +99,6 @@ def discriminator(image_shape, *, base_filters=64, batch_norm=True, spectral_nor
 
 
 def _upsample(filters, *, use_bias):
-    return layers.Conv2DTranspose(
+    return FastConv2DTranspose(
         filters, KERNEL_SIZE, 2, "same", use_bias=use_bias, kernel_initializer=_initializer()
     )

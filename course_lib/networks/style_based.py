@@ -14,6 +14,7 @@ import math
 import keras
 from keras import layers, ops
 
+from course_lib import replicas
 from course_lib.networks import doublings, square_side
 
 MAPPING_LAYERS, MAPPING_RATE = 3, 0.1
@@ -328,7 +329,7 @@ class Noise(layers.Layer):
     def call(self, x, training=False):
         noise = self.fixed
         if training:
-            noise = keras.random.normal((ops.shape(x)[0], *x.shape[1:3], 1), seed=self.seed)
+            noise = replicas.normal((ops.shape(x)[0], *x.shape[1:3], 1), seed=self.seed)
         return x + ops.cast(noise, x.dtype) * self.strength
 
 
@@ -383,6 +384,11 @@ class StyleMixing(layers.Layer):
         super().__init__(**kwargs)
         self.count, self.share = count, share
         self.seed = keras.random.SeedGenerator(seed)
+
+    @property
+    def mixes_images(self):
+        """Whether an image depends on its batch: `replicas.require_equal_layers` looks at it."""
+        return self.share > 0
 
     def call(self, w, training=False):
         styles = ops.repeat(w[:, None], self.count, axis=1)

@@ -1,4 +1,4 @@
-"""Networks that change the style of a picture in one pass, of any size that divides by 4 or 8.
+"""Networks that change the style of a picture in one pass, of any size that divides by 4.
 
 Reflected borders and nearest-neighbour enlargement followed by a convolution keep frames and
 chequerboards out of the pictures (Odena et al. 2016, https://distill.pub/2016/deconv-checkerboard).
@@ -52,7 +52,7 @@ class InstanceNormalization(layers.Layer):
 
 
 def feed_forward(*, widths=(16, 32, 64), blocks=5):
-    """Build the network of Johnson et al. 2016 for one style, narrower; instance normalisation.
+    """Build the network of Johnson et al. 2016 for one style: narrower, normalised by instance.
 
     Args:
         widths: channels at full, half and quarter size.
@@ -86,10 +86,13 @@ def _convolution(x, width, kernel, *, strides=1, activation=True):
 
 
 def decoder(*, widths=(32, 64, 128), depths=(2, 2, 1)):
-    """Build the mirror image of `vgg.vgg` of these arguments: deepest features to a picture.
+    """Build the mirror image of `vgg.vgg`: from its deepest features to a picture.
 
     Without normalisation: the style sits in means and deviations, which it would wipe out (Huang
     and Belongie 2017, section 5.1).
+
+    Args:
+        widths, depths: as the encoder's, up to the layer whose features come in.
 
     Returns:
         keras.Model, features (batch, height, width, widths[-1]) -> float32 images (batch,

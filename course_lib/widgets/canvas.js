@@ -2,6 +2,7 @@
 
 const SIZE = 320; // pixels on the page
 const STEP = 0.02; // distance between the points of a stroke; the square is 2 wide
+const VEIL = 0.55; // of the paint over a picture
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const clamp = (value) => Math.min(1, Math.max(-1, value));
 const round = (value) => Math.round(value * 1000) / 1000;
@@ -57,12 +58,20 @@ function render({ model, el }) {
   let strokes = model.get("strokes"); // as the reader sees them, sent when a stroke ends
   let drawing = null; // the stroke under way
   let pen = [0, 0]; // where mouse or keys have it
+  let below = null; // the picture that is drawn on
+
+  async function load() {
+    const bytes = model.get("background");
+    below = bytes && bytes.byteLength ? await createImageBitmap(new Blob([bytes])) : null;
+    paint();
+  }
 
   function paint() {
     const draw = canvas.getContext("2d");
     draw.setTransform(1, 0, 0, 1, 0, 0);
     draw.fillStyle = "#fff";
     draw.fillRect(0, 0, canvas.width, canvas.height);
+    if (below) draw.drawImage(below, 0, 0, canvas.width, canvas.height);
     // From here on in the units of the data: x to the right, y upwards, -1 to 1.
     draw.setTransform(canvas.width / 2, 0, 0, -canvas.height / 2,
       canvas.width / 2, canvas.height / 2);
@@ -72,12 +81,14 @@ function render({ model, el }) {
     draw.lineCap = draw.lineJoin = "round";
     draw.lineWidth = 2 * model.get("brush");
     draw.strokeStyle = "#0072b2";
+    draw.globalAlpha = below ? VEIL : 1;
     for (const stroke of drawing && !model.get("eraser") ? [...strokes, drawing] : strokes) {
       draw.beginPath();
       draw.moveTo(...stroke[0]);
       stroke.forEach((point) => draw.lineTo(...point));
       draw.stroke();
     }
+    draw.globalAlpha = 1;
     if (document.activeElement === canvas) {
       draw.beginPath();
       draw.arc(...pen, model.get("brush"), 0, 2 * Math.PI);
@@ -157,11 +168,13 @@ function render({ model, el }) {
   model.on("change:strokes", changed);
   model.on("change:brush", paint);
   model.on("change:eraser", paint);
-  paint();
+  model.on("change:background", load);
+  load();
   return () => {
     model.off("change:strokes", changed);
     model.off("change:brush", paint);
     model.off("change:eraser", paint);
+    model.off("change:background", load);
   };
 }
 

@@ -21,6 +21,7 @@ from course_lib.datasets.strokes import PRESETS, points_from_strokes
 BRUSHES = (0.02, 0.3)  # smallest and largest radius
 PIXELS = 320
 COLOR = "#0072b2"  # as in canvas.js
+VEIL = 0.55  # of the paint over a picture, as in canvas.js
 CHOOSE = "choose ..."
 
 
@@ -36,12 +37,14 @@ class DrawingCanvas(traitlets.HasTraits):
         brush: radius of the brush in the same units, within `BRUSHES`.
         panel: the box to display.
         surface: what is drawn on: an anywidget, or an `ipywidgets.Textarea`.
+        background: PNG or JPEG bytes of a square picture to draw on; b"" for white.
         size, undo, clear, preset, eraser: the controls; `eraser` is None without a mouse.
         caption: `ipywidgets.HTML` with the drawing in numbers, or what is wrong with the text.
     """
 
     strokes = traitlets.List()
     brush = traitlets.Float(0.08)
+    background = traitlets.Bytes(b"")
 
     def __init__(self, strokes=(), *, brush=0.08, core=None):
         """Make the panel.
@@ -144,7 +147,7 @@ class DrawingCanvas(traitlets.HasTraits):
             raise ValueError(f"brush must be from {low} to {high}, got {proposal['value']}.")
         return proposal["value"]
 
-    @traitlets.observe("strokes", "brush")
+    @traitlets.observe("strokes", "brush", "background")
     def _changed(self, change):
         if change["name"] == "strokes" and not self._undoing:
             self._history.append(change["old"])
@@ -160,8 +163,9 @@ class DrawingCanvas(traitlets.HasTraits):
         self.size.value = self.brush
         if self.eraser is None:
             self.surface.value = paths.to_text(self.strokes)
-            self._picture.value = _png(self.strokes, self.brush)
+            self._picture.value = _png(self.strokes, self.brush, self.background)
         else:
+            self.surface.background = self.background
             self.surface.brush, self.surface.strokes = self.brush, self.strokes
 
 
@@ -183,6 +187,7 @@ def _surface_class(*, needed):
         strokes = traitlets.List().tag(sync=True, echo_update=False)
         brush = traitlets.Float().tag(sync=True)
         eraser = traitlets.Bool(False).tag(sync=True)
+        background = traitlets.Bytes(b"").tag(sync=True)
 
     return Surface
 
@@ -196,18 +201,15 @@ def _textarea():
     )
 
 
-def _png(strokes, brush):
+def _png(strokes, brush, background):
     """Return a picture of the strokes, twice as fine as it is shown."""
     size = 2 * PIXELS
     picture = Image.new("RGB", (size, size), "white")
-    draw = ImageDraw.Draw(picture)
-    radius = brush * size / 2
-    for stroke in strokes:
-        pixels = [((x + 1) * size / 2, (1 - y) * size / 2) for x, y in stroke]
-        draw.line(pixels, fill=COLOR, width=round(2 * radius))
-        for x, y in pixels:  # round joints and ends
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=COLOR)
-    draw.rectangle((0, 0, size - 1, size - 1), outline="#bbbbbb")
+    if background:
+        picture = Image.open(io.BytesIO(background)).convert("RGB").resize((size, size))
+    paint = paths.covered(strokes, brush, size) * (VEIL if background else 1)
+    picture.paste(COLOR, mask=Image.fromarray((255 * paint).astype("uint8")))
+    ImageDraw.Draw(picture).rectangle((0, 0, size - 1, size - 1), outline="#bbbbbb")
     buffer = io.BytesIO()
     picture.save(buffer, "png", compress_level=1)
     return buffer.getvalue()

@@ -18,6 +18,7 @@ from course_lib.laboratory import Laboratory
 from course_lib.slow_motion import slow_motion
 from course_lib.widgets import engine, lab_picture
 from course_lib.widgets.canvas import DrawingCanvas
+from course_lib.widgets.choices import offer
 
 PIXELS, STRIP = 420, 90  # the square, and the strip of history below it
 RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.3, 1.0, 3.0)
@@ -267,7 +268,7 @@ class GanLab:
         for name, control in self.controls.items():
             value = getattr(self.lab.settings, name)
             if control.value != value:
-                _offer(control, value)
+                offer(control, value)
                 control.value = value
         if self.worker.playing:
             return  # a slider whose ends move can't be dragged
@@ -321,13 +322,6 @@ def _control(name, settings):
     options = choices if value in choices else sorted({*choices, value})
     return make(options=options, value=value, description=label,
                 style={"description_width": "110px"}, **more)  # fmt: skip
-
-
-def _offer(control, value):
-    """Make a value that is not among a control's choices one of them."""
-    if value not in control.options:
-        more = {*control.options, value}
-        control.options = tuple(sorted(more, key=lambda v: (isinstance(v, str), v)))
 
 
 def _history(rows):

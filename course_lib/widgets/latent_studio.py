@@ -3,7 +3,6 @@
 import dataclasses
 import html
 import io
-import re
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from ipywidgets import HTML, Accordion, VBox
 from ipywidgets import Image as Picture
 
-from course_lib import runtime, studio
+from course_lib import runtime, session_files, studio
 from course_lib.datasets import images
 from course_lib.studio import History, Look, Session, Studio
 from course_lib.widgets import engine, studio_page
@@ -238,10 +237,7 @@ class LatentStudio(StudioControls):
     # Files ----------------------------------------------------------------------------------------
 
     def _path(self, suffix):
-        name = self._settings["name"]
-        if not re.fullmatch(r"[\w -]{1,60}", name):
-            raise ValueError(f"the name {name!r} must be letters, digits, spaces, - and _ only.")
-        return self.folder / f"{name}{suffix}"
+        return session_files.named(self.folder, self._settings["name"], suffix)
 
     def _wrote(self, path):
         self._note = f"wrote {runtime.display_path(path)}"

@@ -16,15 +16,17 @@ class TorchWorker:
         script: file name beside this one; its first argument is the path of an .npz file.
         given: name -> array, what that file holds.
         folder: where the file is written.
+        threads: how many threads PyTorch takes.
 
     Raises:
         OSError: if there is no such interpreter.
         RuntimeError: here or from `ask`, if the worker has ended.
     """
 
-    def __init__(self, python, script, given, folder):
+    def __init__(self, python, script, given, folder, threads=2):
         path = pathlib.Path(folder) / "given.npz"
         np.savez(path, **given)
+        self.threads = threads
         self.process = subprocess.Popen(
             [python, pathlib.Path(__file__).with_name(script), path],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -32,8 +34,9 @@ class TorchWorker:
         )  # fmt: skip
         self.versions = self._answer()
 
-    def ask(self, **order):
-        """Return the worker's answer to an order."""
+    def ask(self, loop, count, threads=None):
+        """Return the worker's answer to an order: seconds, and the losses of the last unit."""
+        order = {"loop": loop, "count": count, "threads": threads or self.threads}
         print(json.dumps(order), file=self.process.stdin, flush=True)
         return self._answer()
 

@@ -1,17 +1,9 @@
-"""The PyTorch side of points_gan_against_peers.py: a worker that is told what to do by stdin.
-
-It needs PyTorch and NumPy only, and says and hears one JSON object a line: {"do": "check"} answers
-the metrics of the steps with given batches, {"do": "run", "loop": name, "threads": t, "steps": n}
-the seconds that passed and those of the processor.
-"""
+"""The PyTorch side of the GANs on points; "check" takes the given steps, the others time."""
 
 import json
-import platform
-import sys
-import time
 
-import numpy as np
 import torch
+from serving import serve
 from torch.nn.functional import softplus
 
 
@@ -97,48 +89,31 @@ class Trainer:
         loss.backward(inputs=self.parameters[which])  # no gradient that nobody reads
         self.optimizers[which].step()
 
-    def run(self, steps):
-        """Return the two times of so many steps, each with a fresh batch and fresh latents."""
-        start = np.array([time.perf_counter(), time.process_time()])
-        for _ in range(steps):
+    def run(self, count):
+        """Take so many steps, each with a fresh batch and fresh latents."""
+        for _ in range(count):
             numbers = torch.randint(len(self.atlas), (self.settings["batch_size"],))
-            metrics = self.step(self.atlas[numbers])
-        last = {name: value.item() for name, value in metrics.items()}
-        seconds = np.array([time.perf_counter(), time.process_time()]) - start
-        assert all(np.isfinite(value) for value in last.values()), last
-        return seconds.tolist()
+            losses = self.step(self.atlas[numbers])
+        return losses
 
 
-def check(given):
-    """Return the metrics of the given steps, a list of dicts of float."""
-    trainer, found = Trainer(given), []
-    batches = zip(*(given[name] for name in ("real", "d_latents", "g_latents")), strict=True)
-    for number, batch in enumerate(batches, 1):
+def check(given, count):
+    """Return the losses of the given steps, "name step" -> tensor."""
+    trainer, found = Trainer(given), {}
+    for number in range(count):
         for optimizer in trainer.optimizers:
             # Keras adds epsilon before it corrects the bias of the root, PyTorch afterwards.
-            optimizer.param_groups[0]["eps"] = 1e-7 / (1 - 0.99**number) ** 0.5
-        found.append(trainer.step(*(torch.tensor(array) for array in batch)))
-    return [{name: value.item() for name, value in metrics.items()} for metrics in found]
+            optimizer.param_groups[0]["eps"] = 1e-7 / (1 - 0.99 ** (number + 1)) ** 0.5
+        batch = (torch.tensor(given[name][number]) for name in ("real", "d_latents", "g_latents"))
+        found |= {f"{name} {number}": value for name, value in trainer.step(*batch).items()}
+    return found
 
 
-def main():
-    given = dict(np.load(sys.argv[1]))
-    loops = {
-        "torch eager": Trainer(given),
-        "torch eager, fused Adam": Trainer(given, fused=True),
-        "torch.compile, fused Adam": Trainer(given, fused=True, compiled=True),
-    }
-    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    print(json.dumps(versions), flush=True)
-    for line in sys.stdin:
-        order = json.loads(line)
-        if order["do"] == "check":
-            answer = check(given)
-        else:
-            torch.set_num_threads(order["threads"])
-            answer = loops[order["loop"]].run(order["steps"])
-        print(json.dumps(answer), flush=True)
+def build(given, loop):
+    if loop == "check":
+        return lambda count: check(given, count)
+    return Trainer(given, compiled="compile" in loop, fused="fused" in loop).run
 
 
 if __name__ == "__main__":
-    main()
+    serve(build)
