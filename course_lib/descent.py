@@ -67,7 +67,7 @@ class Descent:
     Source: Nocedal and Wright 2006, Numerical optimization, algorithms 3.1, 7.4 and 7.5.
     """
 
-    def __init__(self, objective, *, memory=10):
+    def __init__(self, objective, *, memory=30):
         """Begin; `memory` is the number of steps that it remembers."""
         self._objective, self.evaluations = objective, 0
         self._memory, self._pairs = memory, []  # changes of the picture, of the gradient
@@ -104,7 +104,7 @@ class Descent:
         return not self._pairs
 
 
-def descend(objective, start, *, steps=100, memory=10, observe=None):
+def descend(objective, start, *, steps=100, memory=30, observe=None):
     """Minimise an objective over a picture with L-BFGS, which learns the curvature on its way.
 
     Args:
