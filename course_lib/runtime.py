@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -484,7 +485,7 @@ def report() -> str:
     usable = ", ".join(name for name, reason in reasons.items() if not reason)
     amount = machine.memory()
     files = CHECKPOINTS_DIR.iterdir() if CHECKPOINTS_DIR.is_dir() else ()
-    checkpoints = sorted(path.name for path in files if not path.name.startswith("."))
+    checkpoints = sorted({path.stem for path in files if not path.name.startswith(".")})
     system = platform.platform(terse=True) + (" under Windows (WSL2)" if machine.is_wsl() else "")
     sections = {
         "System": [f"{system}, Python {platform.python_version()}"],
@@ -495,7 +496,7 @@ def report() -> str:
         "Speed": [f"{speed()} (change it with COURSE_SPEED={'|'.join(SPEEDS)})"],
         "Libraries": machine.library_lines(ROOT / "constraints.txt"),
         "Data": _data_lines(),
-        "Checkpoints": [", ".join(checkpoints) or "none found"],
+        "Checkpoints": textwrap.wrap(", ".join(checkpoints), 100) or ["none found"],
     }
     text = []
     for title, lines in sections.items():

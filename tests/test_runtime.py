@@ -171,7 +171,7 @@ def test_importing_the_package_takes_no_heavy_library(read_only_home):
 
 
 def test_everything_offline_loads_with_a_home_nobody_can_write(read_only_home):
-    assert len(read_only_home["names"]) == 7
+    assert len(read_only_home["names"]) == 8
     assert read_only_home["keras_home"] == str(read_only_home["folder"] / "keras")
     assert read_only_home["fonts"] == str(read_only_home["folder"] / "matplotlib")
 
@@ -471,7 +471,8 @@ def test_the_report_is_short_and_names_everything():
     assert len(lines) < 40 and max(map(len, lines)) <= 130
     for title in ("CPU", "Memory", "GPU", "Precision", "Speed", "Libraries", "Data", "Checkpoints"):
         assert any(line.startswith(title) for line in lines), title
-    offline = "expressions, avatars, digits, stacked_digits, lfw_subset, photographs, textures"
+    offline = "expressions, paintings, avatars, digits, stacked_digits, lfw_subset, "
+    offline += "photographs, textures"
     assert f"with no network: {offline}" in text
     assert "by download: olivetti, lfw, fashion_mnist, mnist, stacked_mnist, cifar10" in text
     assert "folder:<path>" in text and "smoke" in text
