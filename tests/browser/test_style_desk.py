@@ -21,7 +21,7 @@ from course_lib.widgets.style_desk import StyleDesk
 random = np.random.default_rng(0)
 patches = random.integers(0, 256, (3, 4, 4, 3), dtype="uint8").repeat(8, 1).repeat(8, 2)
 desk = StyleDesk(
-    vgg.vgg(widths=(4, 6, 8, 8), depths=(1, 1, 1, 1)),
+    vgg.vgg(widths=(4, 6, 8, 8), depths=(1, 1, 2, 1)),
     Settings(content="a", first="b", second="c", size=32),
     contents={"a": patches[0]}, styles={"b": patches[1], "c": patches[2]},
 )
