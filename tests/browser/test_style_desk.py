@@ -73,7 +73,7 @@ def test_a_slider_acts_on_the_running_picture_and_the_frames_can_be_looked_at(wi
     weight = panel.notebook.slider(1)  # the first is the way back
     weight.focus()
     weight.press("ArrowRight")
-    panel.notebook.expect(r"style_weight = 2\.0")
+    panel.notebook.expect(r"style_weight = 5\.0")
     for _ in range(3):  # it goes on by itself
         panel.changes(lambda: None)
     panel.notebook.click("❚❚ pause")
