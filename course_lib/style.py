@@ -16,13 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from course_lib.descent import (  # noqa: F401
-    Descent,
-    Step,
-    checked_picture,
-    descend,
-    descend_adam,
-)
+from course_lib.descent import checked_picture, descend
 
 CONTENT_LAYERS = ("block3_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")

@@ -12,7 +12,7 @@ from course_lib import steps, style
 class Crops:
     """An endless, repeatable stream of random square parts of pictures, for `train.fit`.
 
-    A part is from half to the whole of a picture wide, flipped or not, and resized to `size`.
+    A part may be as wide as the picture, is flipped or not, and resized to `size`.
 
     Args:
         *pools: uint8 (count, side, side, 3) each; a batch has crops of each pool, as a tuple if
@@ -20,7 +20,7 @@ class Crops:
         size: side of the crops in pixels.
         batch_size: crops of each pool in a batch.
         seed: int from 0.
-        scales: for each pool the smallest width of a part, as a share of the side.
+        scales: for each pool the smallest width of a part, as a share of the side; default 0.5.
     """
 
     def __init__(self, *pools, size, batch_size, seed=0, scales=None):
@@ -220,7 +220,7 @@ def make_adain_step(decoder, encoder, optimizer, config):
         statistics give their picture back) and variation, before weighting.
 
     Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868; the
-    identity term: Park and Lee 2019, equation 8, https://arxiv.org/abs/1812.02342.
+    identity term: Park and Lee 2019, https://arxiv.org/abs/1812.02342.
     """
     encoder = style.layers_of(encoder, style.STYLE_LAYERS)
     optimizer.build(decoder.trainable_variables)

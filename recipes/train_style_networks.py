@@ -10,9 +10,10 @@ import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 from provenance import provenance
 
-from course_lib import runtime, shipped, style_steps, train
+from course_lib import fast_style, runtime, shipped, style_steps, train
 from course_lib.classify import warm_cosine
 from course_lib.datasets import catalog, images, paintings
 from course_lib.networks import transfer
@@ -40,6 +41,76 @@ def styles():
     )
 
 
+def measures(name, style_seed, *, size=192):
+    """Return the relative errors of the shipped network on avatars that it has not seen.
+
+    Of the decoder: with the painting `swirls`, as one of the styles that it has not seen.
+    """
+    manner = "swirls" if name == "adain" else name
+    painting = images.to_float(paintings.make(manner, size=256, seed=style_seed))
+    faces = catalog.load("avatars", size=size, count=16, split="test").images
+    encoder, network = shipped.load("style_encoder"), shipped.load(file_name(name))
+    terms = style_steps.make_terms(encoder, painting)
+    pictures = [
+        fast_style.any_style(encoder, network, face, [painting], (1.0,), 1.0)
+        if name == "adain"
+        else fast_style.stylise(network, face)
+        for face in faces
+    ]
+    found = terms(tf.constant(np.stack(pictures)), tf.constant(faces))
+    return {key: round(float(value), 4) for key, value in found.items()}
+
+
+def file_name(name):
+    return f"style_{name.replace(' ', '_')}"
+
+
+def make_step(settings, encoder, network, optimizer):
+    """Return the config, the update, and the pictures that it is fed with their smallest parts."""
+    weights = {} if settings.style_weight is None else {"style": settings.style_weight}
+    if settings.name == "adain":
+        config = style_steps.AdainConfig(**weights)
+        step = style_steps.make_adain_step(network, encoder, optimizer, config)
+        return config, step, (contents(), styles()), (0.4, 0.5)
+    config = style_steps.FeedForwardConfig(**weights)
+    painting = images.to_float(paintings.make(settings.name, size=256, seed=settings.style_seed))
+    step = style_steps.make_feed_forward_step(network, encoder, painting, optimizer, config)
+    return config, step, (contents(),), (0.5,)
+
+
+def trained(settings):
+    """Train the network; returns it and its facts, or None where the training was interrupted."""
+    folder = runtime.results_dir() / file_name(settings.name)
+    chosen = runtime.setup(seed=settings.seed, precision="prefer_bfloat16")
+    started = time.perf_counter()
+    encoder = shipped.load("style_encoder", dtype=chosen.precision)
+    builder = transfer.decoder if settings.name == "adain" else transfer.feed_forward
+    network = builder()
+    if settings.start:
+        network.set_weights(shipped.load(settings.start).get_weights())
+    optimizer = keras.optimizers.Adam(
+        warm_cosine(settings.rate, settings.images // settings.batch, warm_share=0.05)
+    )
+    config, step, pools, scales = make_step(settings, encoder, network, optimizer)
+    batches = style_steps.Crops(
+        *pools, size=settings.size, batch_size=settings.batch, seed=settings.seed, scales=scales
+    )
+
+    def tell(seen, values):
+        rounded = {name: round(value, 4) for name, value in values.items()}
+        print(seen, round(time.perf_counter() - started), rounded, flush=True)
+
+    history = train.fit(
+        step, batches, images_seen=settings.images, folder=folder, config=config,
+        state={"network": network, "optimizer": optimizer}, progress=False, on_report=tell,
+    )  # fmt: skip
+    if history.interrupted:
+        return None
+    facts = provenance(seed=settings.seed, started=started)
+    facts |= {"images": settings.images, "style painting": settings.style_seed}
+    return network, facts | {"builder": f"transfer.{builder.__name__}", "arguments": {}}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=[*paintings.MANNERS, "adain"])
@@ -51,50 +122,22 @@ def main():
     parser.add_argument("--start", default=None, help="shipped network to start from")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--measure-only", action="store_true", help="of the shipped network")
     settings = parser.parse_args()
-    folder = runtime.results_dir() / f"style_{settings.name.replace(' ', '_')}"
-    chosen = runtime.setup(seed=settings.seed, precision="prefer_bfloat16")
-    started = time.perf_counter()
-    encoder = shipped.load("style_encoder", dtype=chosen.precision)
-    adain = settings.name == "adain"
-    builder = transfer.decoder if adain else transfer.feed_forward
-    network = builder()
-    if settings.start:
-        network.set_weights(shipped.load(settings.start).get_weights())
-    optimizer = keras.optimizers.Adam(
-        warm_cosine(settings.rate, settings.images // settings.batch, warm_share=0.05)
-    )
-    weights = {} if settings.style_weight is None else {"style": settings.style_weight}
-    if adain:
-        config = style_steps.AdainConfig(**weights)
-        step = style_steps.make_adain_step(network, encoder, optimizer, config)
-        pools, scales = (contents(), styles()), (0.4, 0.5)
+    name = file_name(settings.name)
+    if settings.measure_only:
+        facts = shipped.facts(name)
+        network, facts = shipped.load(name), facts | facts.pop("network")
+    elif found := trained(settings):
+        network, facts = found
     else:
-        config = style_steps.FeedForwardConfig(**weights)
-        painting = images.to_float(
-            paintings.make(settings.name, size=256, seed=settings.style_seed)
-        )
-        step = style_steps.make_feed_forward_step(network, encoder, painting, optimizer, config)
-        pools, scales = (contents(),), (0.5,)
-    batches = style_steps.Crops(
-        *pools, size=settings.size, batch_size=settings.batch, seed=settings.seed, scales=scales
-    )
-    history = train.fit(
-        step, batches, images_seen=settings.images, folder=folder, config=config,
-        state={"network": network, "optimizer": optimizer}, progress=False,
-        on_report=lambda seen, values: print(
-            seen, round(time.perf_counter() - started),
-            {name: round(value, 4) for name, value in values.items()}, flush=True,
-        ),
-    )  # fmt: skip
-    if history.interrupted:
         return
-    facts = provenance(seed=settings.seed, started=started)
-    facts |= {"images": settings.images, "style painting": settings.style_seed}
-    shipped.save(
-        network, f"style_{settings.name.replace(' ', '_')}",
-        builder=f"transfer.{builder.__name__}", arguments={}, **facts,
-    )  # fmt: skip
+    keras.config.set_dtype_policy("float32")
+    shipped.save(network, name, **facts)
+    shipped.load.cache_clear()  # measured as it is stored
+    errors = measures(settings.name, facts["style painting"])
+    shipped.save(shipped.load(name), name, **facts | {"errors on 16 unseen avatars": errors})
+    print(errors)
 
 
 if __name__ == "__main__":

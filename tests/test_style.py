@@ -312,7 +312,7 @@ def test_every_term_falls_where_it_is_alone(encoder, case):
         alone = {key: float(key == name) for key in ("content", "style", "variation")}
         weights = style.Weights(**alone, blend=(1, 1), **SMALL)
         objective = style.Objective(encoder, content, styles, weights, content_layers=("first",))
-        found = style.descend(objective, image, steps=15)
+        found = descent.descend(objective, image, steps=15)
         assert objective.terms(found)[name] < 0.5 * objective.terms(image)[name]
 
 

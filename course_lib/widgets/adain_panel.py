@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from course_lib import fast_style, plots
 from course_lib.datasets import images as pixels
 from course_lib.widgets import engine
-from course_lib.widgets.drag_pad import drag_pad
+from course_lib.widgets.drag_pad import drag_pad, tie
 
 SIDE, GAP = 384, 8  # of the two halves of the page, in pixels
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
@@ -58,7 +58,7 @@ class AdainPanel:
         self._make_controls(x, y, strength)
         self.image = ipywidgets.Image(format="jpeg", width=2 * SIDE + GAP, height=SIDE)
         self.status, self.code = ipywidgets.HTML(), ipywidgets.HTML()
-        self._note, self._following = "", False
+        self._note = ""
         self.worker = engine.Worker("any style", None, self._publish, on_status=self._say)
         self._take(self._read())
         self.worker.run()
@@ -122,10 +122,7 @@ class AdainPanel:
         for control in (self.x, self.y, self.strength, self.content):
             control.observe(self._moved, "value")
         self.upload.observe(self._uploaded, "value")
-        if self.pad is not None:
-            self.pad.observe(self._dragged, "position")
-            for control in (self.x, self.y):
-                control.observe(self._move_pad, "value")
+        tie(self.pad, self.x, self.y)
 
     def _read(self):
         return {name: getattr(self, name).value for name in ("x", "y", "strength", "content")}
@@ -133,15 +130,6 @@ class AdainPanel:
     def _moved(self, change):
         settings = self._read()  # now: a click that follows must see what it was made with
         self.worker.submit(lambda: self._take(settings), key="moved")
-
-    def _dragged(self, change):
-        self._following = True  # the sliders follow the pad, and must not push it back
-        self.x.value, self.y.value = change["new"]
-        self._following = False
-
-    def _move_pad(self, change):
-        if not self._following:
-            self.pad.position = [self.x.value, self.y.value]
 
     def _uploaded(self, change):
         if change["new"]:

@@ -16,6 +16,31 @@ def drag_pad():
     return pad_class() if pad_class else None
 
 
+def tie(pad, x, y):
+    """Let the pad move two sliders, and the sliders move the pad; nothing if the pad is None.
+
+    Args:
+        pad: what `drag_pad` returned.
+        x, y: sliders from 0 to 1; observe these, they change whoever moved first.
+    """
+    following = False  # the sliders follow the pad now, and must not push it back
+
+    def dragged(change):
+        nonlocal following
+        following = True
+        x.value, y.value = change["new"]
+        following = False
+
+    def moved(_):
+        if not following:
+            pad.position = [x.value, y.value]
+
+    if pad is not None:
+        pad.observe(dragged, "position")
+        for slider in (x, y):
+            slider.observe(moved, "value")
+
+
 @functools.cache
 def _pad_class():
     try:

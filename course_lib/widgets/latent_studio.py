@@ -15,6 +15,7 @@ from course_lib import runtime, session_files, studio
 from course_lib.datasets import images
 from course_lib.studio import History, Look, Session, Studio
 from course_lib.widgets import engine, studio_page
+from course_lib.widgets.drag_pad import tie
 from course_lib.widgets.studio_controls import FILES, StudioControls
 
 SECONDS = 0.1  # of each picture of a film
@@ -61,7 +62,7 @@ class LatentStudio(StudioControls):
         self._film = self._descent = self._found = None  # what plays, and what it found last
         self._target, self._waits = None, False  # the reader's picture; whether it is shown
         self._targets, self._pictures = {}, {}  # of projections by name; drawn before
-        self._note, self._following = "", False
+        self._note = ""
         self._settings = {}  # of the controls that change no picture, as the worker knows them
         self.image = Picture(format="jpeg", width=studio_page.WIDTH, height=studio_page.HEIGHT)
         self.status, self.code = HTML(), HTML()
@@ -91,10 +92,7 @@ class LatentStudio(StudioControls):
     def _connect(self):
         for key, widget in self.movable():
             widget.observe(lambda _, key=key: self._moved(key), "value")
-        if self.pad is not None:
-            self.pad.observe(self._dragged, "position")
-            for widget in (self.x, self.y):
-                widget.observe(self._move_pad, "value")
+        tie(self.pad, self.x, self.y)
         actions = {
             "undo": lambda: self._go(self.history.undo),
             "redo": lambda: self._go(self.history.redo),
@@ -119,15 +117,6 @@ class LatentStudio(StudioControls):
     def _moved(self, key):
         shown = self.look()  # now: a click that follows must see what it was made with
         self.worker.submit(lambda: self._take(shown, key), key="moved")
-
-    def _dragged(self, change):
-        self._following = True  # the sliders follow the pad, and must not push it back
-        self.x.value, self.y.value = change["new"]
-        self._following = False
-
-    def _move_pad(self, change):
-        if not self._following:
-            self.pad.position = [self.x.value, self.y.value]
 
     def _play_pressed(self, change):
         if change["new"] != (self._film is not None):

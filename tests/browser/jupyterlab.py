@@ -204,3 +204,22 @@ class NotebookPage:
                 return new
             self.page.wait_for_timeout(50)
         raise TimeoutError(f"the picture was the same for {seconds:g} s")
+
+
+class PanelPage:
+    """A notebook on its page whose first output is a panel with one picture."""
+
+    def __init__(self, window, address: str, name: str, *, seconds: float = 240):
+        address = address.format(workspace=secrets.token_hex(4), path=name)
+        self.notebook = NotebookPage(window.new_page(), address)
+        self.notebook.run_all(seconds=seconds)
+        self.page, self.picture = self.notebook.page, self.notebook.picture()
+
+    def changes(self, act, *, seconds: float = 30) -> None:
+        """Acts, and waits for another picture."""
+        before = self.notebook.bytes_of(self.picture)
+        act()
+        self.notebook.wait_for_new_bytes(self.picture, before, seconds=seconds)
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()

@@ -1,7 +1,5 @@
 """The laboratory's panel in a real JupyterLab: buttons, keys and mouse act while it trains."""
 
-import secrets
-
 import pytest
 from browser import jupyterlab
 
@@ -38,24 +36,8 @@ def address(tmp_path_factory):
         yield address
 
 
-class Panel:
-    """The laboratory on its page."""
-
-    def __init__(self, window, address, name):
-        address = address.format(workspace=secrets.token_hex(4), path=name)
-        self.notebook = jupyterlab.NotebookPage(window.new_page(), address)
-        self.notebook.run_all(seconds=180)
-        self.page, self.picture = self.notebook.page, self.notebook.picture()
-
-    def changes(self, act, *, seconds=30):
-        """Acts, and waits for another picture."""
-        before = self.notebook.bytes_of(self.picture)
-        act()
-        self.notebook.wait_for_new_bytes(self.picture, before, seconds=seconds)
-
-
 def test_steps_play_sliders_and_the_way_back_act_in_the_browser(window, address):
-    panel = Panel(window, address, "lab.ipynb")
+    panel = jupyterlab.PanelPage(window, address, "lab.ipynb")
     panel.changes(lambda: panel.notebook.click("both"))
     panel.notebook.expect(r"^tick 1$")
     panel.notebook.click("slow motion")
@@ -80,7 +62,7 @@ def test_steps_play_sliders_and_the_way_back_act_in_the_browser(window, address)
 
 
 def test_a_drawing_becomes_the_data(window, address):
-    panel = Panel(window, address, "lab.ipynb")
+    panel = jupyterlab.PanelPage(window, address, "lab.ipynb")
     panel.page.get_by_text("draw your own").click()
     area = panel.page.locator("canvas.course-canvas")
     area.wait_for()
@@ -99,7 +81,7 @@ def test_a_drawing_becomes_the_data(window, address):
 
 @pytest.mark.parametrize("name", ["unhooked.ipynb", "killed.ipynb"])
 def test_nothing_acts_where_the_panel_is_unhooked_or_its_worker_is_dead(window, address, name):
-    panel = Panel(window, address, name)
+    panel = jupyterlab.PanelPage(window, address, name)
     with pytest.raises(TimeoutError):
         panel.changes(lambda: panel.notebook.click("both"), seconds=3)
     panel.page.close()

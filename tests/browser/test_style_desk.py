@@ -1,7 +1,5 @@
 """The style desk in a real JupyterLab: keys and mouse act on a picture that is on its way."""
 
-import secrets
-
 import pytest
 from browser import jupyterlab
 
@@ -44,27 +42,8 @@ def address(tmp_path_factory):
         yield address
 
 
-class Panel:
-    """The desk on its page."""
-
-    def __init__(self, window, address, name):
-        address = address.format(workspace=secrets.token_hex(4), path=name)
-        self.notebook = jupyterlab.NotebookPage(window.new_page(), address)
-        self.notebook.run_all(seconds=240)
-        self.page, self.picture = self.notebook.page, self.notebook.picture()
-
-    def changes(self, act, *, seconds=30):
-        """Acts, and waits for another picture."""
-        before = self.notebook.bytes_of(self.picture)
-        act()
-        self.notebook.wait_for_new_bytes(self.picture, before, seconds=seconds)
-
-    def tab(self, name):
-        self.page.get_by_role("tab", name=name).click()
-
-
 def test_a_slider_acts_on_the_running_picture_and_the_frames_can_be_looked_at(window, address):
-    panel = Panel(window, address, "desk.ipynb")
+    panel = jupyterlab.PanelPage(window, address, "desk.ipynb")
     panel.changes(lambda: panel.notebook.click("step"))
     panel.notebook.expect(r"^step 1; terms")
     panel.changes(lambda: panel.notebook.click("▶ run"))
@@ -86,7 +65,7 @@ def test_a_slider_acts_on_the_running_picture_and_the_frames_can_be_looked_at(wi
 
 
 def test_a_mask_is_painted_on_the_content(window, address):
-    panel = Panel(window, address, "desk.ipynb")
+    panel = jupyterlab.PanelPage(window, address, "desk.ipynb")
     panel.tab("where")
     area = panel.page.locator("canvas.course-canvas")
     area.wait_for()
@@ -107,7 +86,7 @@ def test_a_mask_is_painted_on_the_content(window, address):
 
 
 def test_nothing_acts_where_the_panel_is_unhooked(window, address):
-    panel = Panel(window, address, "unhooked.ipynb")
+    panel = jupyterlab.PanelPage(window, address, "unhooked.ipynb")
     with pytest.raises(TimeoutError):
         panel.changes(lambda: panel.notebook.click("step"), seconds=3)
     panel.page.close()
