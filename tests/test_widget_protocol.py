@@ -146,7 +146,8 @@ def test_pause_stops_the_steps_and_the_pictures(lab):
 def test_of_fifty_moves_the_last_is_drawn_and_few_are_done(lab):
     lab.start()
     lab.kernel.run("import time; move = lab.move; lab.move = lambda v: (time.sleep(0.2), move(v))")
-    lab.kernel.drag(lab.slider, "value", range(101, 151))
+    for value in range(101, 151):
+        lab.kernel.change(lab.slider, value=value)
     lab.kernel.wait_for_state(lab.moved, "value", "[150]")
     moves = eval(lab.kernel.run("print(lab.moves)"))
     assert moves[-1] == 150
@@ -214,7 +215,7 @@ def test_a_drawing_arrives_as_points_and_every_control_changes_it(kernel, core):
     expect("2 strokes, length 0.00, brush 0.08")
     kernel.change(size, value=0.2)
     expect("2 strokes, length 0.00, brush 0.20")
-    assert kernel.state[preset].get("index") == 0
+    assert kernel.state[preset]["index"] == 0
 
 
 def test_a_drawing_on_an_unhooked_canvas_does_not_arrive(kernel):

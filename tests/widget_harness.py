@@ -51,6 +51,7 @@ class NotebookKernel:
         """
         self._folder, self._subshell, self._seconds = folder, subshell, seconds
         self._subshell_id: str | None = None
+        self._unanswered: str | None = None  # the message to a widget that still has no end
         self.state: dict[str, dict] = {}  # model -> trait -> last value sent by the kernel
         self.images: dict[str, list[bytes]] = {}  # model -> all pictures, in order
         self.messages = 0  # that widgets have sent: what a Jupyter server counts, and limits
@@ -101,28 +102,13 @@ class NotebookKernel:
         """Takes everything off a widget that would act on it: the negative control of a test."""
         self.run(UNHOOK.format(model=model))
 
-    def change(self, model: str, **traits: object) -> str:
+    def change(self, model: str, **traits: object) -> None:
         """Sends what a browser sends when the reader moves a slider or types into a box.
 
-        Returns the number of the message. Of many in a row without a wait, ipykernel 7.4 may leave
-        some lying in a subshell: https://github.com/ipython/ipykernel/issues/1554. Use `drag`.
-        """
-        return self._send(model, {"method": "update", "state": traits, "buffer_paths": []})
-
-    def drag(self, model: str, trait: str, values: Iterable) -> None:
-        """Moves a slider as a browser does: a value is sent when the one before has been taken in.
-
         Raises:
-            TimeoutError: If the kernel does not take one in.
+            TimeoutError: If the kernel does not take in what was sent before.
         """
-        for value in values:
-            message = self.change(model, **{trait: value})
-
-            def is_taken_in(received: dict, message=message) -> bool:
-                mine = received["parent_header"].get("msg_id") == message
-                return mine and received["content"].get("execution_state") == "idle"
-
-            self._receive(is_taken_in, what=f"the end of {trait} = {value!r}")
+        self._send(model, {"method": "update", "state": traits, "buffer_paths": []})
 
     def click(self, model: str) -> None:
         """Sends what a browser sends when the reader clicks a button."""
@@ -185,12 +171,20 @@ class NotebookKernel:
             self._receive(lambda _: False, what="nothing", seconds=seconds)
         return self.messages - before
 
-    def _send(self, model: str, data: dict) -> str:
+    def _send(self, model: str, data: dict) -> None:
+        """Sends a message when the one before has been taken in, as a reader's hand is slow.
+
+        A text that the kernel sends in the middle of its work can start the next message here
+        within a millisecond. In a subshell, ipykernel 7.4 then lets it wait for ever or works on
+        both at once: https://github.com/ipython/ipykernel/issues/1554.
+        """
+        if self._unanswered:
+            self._receive(lambda _: not self._unanswered, what="the end of the last message")
         message = self._client.session.msg("comm_msg", {"comm_id": model, "data": data})
         if self._subshell_id:
             message["header"]["subshell_id"] = self._subshell_id
         self._client.shell_channel.send(message)
-        return message["header"]["msg_id"]
+        self._unanswered = message["header"]["msg_id"]
 
     def _receive(self, is_done, *, what: str, seconds: float | None = None) -> None:
         """Takes in messages until one is the last."""
@@ -209,8 +203,11 @@ class NotebookKernel:
                 raise TimeoutError(f"waited {seconds:g} s for {what}")
 
     def _note(self, message: dict) -> None:
-        """Keeps what a widget says: its traits and, of an Image, its pictures."""
+        """Keeps what a widget says (its traits, an Image's pictures) and that one was taken in."""
         content = message["content"]
+        if content.get("execution_state") == "idle":
+            if message["parent_header"].get("msg_id") == self._unanswered:
+                self._unanswered = None
         if message["msg_type"] not in ("comm_open", "comm_msg"):
             return
         model, data = content["comm_id"], content["data"]
