@@ -81,6 +81,14 @@ def test_lbfgs_follows_a_curved_valley_and_never_accepts_a_higher_loss():
     np.testing.assert_allclose(found, 0.5, atol=0.01)
 
 
+def test_on_a_hilltop_lbfgs_never_looks_uphill(random):
+    hill = Bowl(np.zeros((16, 16, 3)), stretch=-1.0)  # curved the other way everywhere
+    start = random.uniform(-0.05, 0.05, (16, 16, 3))
+    descent.descend(hill, start, steps=5)
+    heights = [-np.sum(image.astype("float64") ** 2) for image in hill.asked]
+    assert len(heights) == 5 and np.all(np.diff(heights) < 0)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_lbfgs_takes_at_most_so_many_evaluations(steps, random):
     bowl = Bowl(random.uniform(-1, 1, (16, 16, 3)), np.exp(random.normal(0, 3, (16, 16, 3))))

@@ -15,6 +15,19 @@ def test_a_painting_is_the_same_for_its_seed_and_another_for_another(manner):
     assert np.mean(np.abs(first.astype(int) - other)) > 5
 
 
+def test_manners_of_one_seed_draw_numbers_of_their_own(monkeypatch):
+    drawn = []
+
+    def blank(side, random):
+        drawn.append(random.random())
+        return np.zeros((side, side, 3))
+
+    monkeypatch.setattr(paintings, "MANNERS", dict.fromkeys(paintings.MANNERS, blank))
+    for manner in paintings.MANNERS:
+        paintings.make(manner, size=32, seed=3)
+    assert len(set(drawn)) == len(paintings.MANNERS)
+
+
 @pytest.mark.parametrize("manner", paintings.MANNERS)
 def test_a_painting_has_contrast_and_colour(manner):
     painting = paintings.make(manner, size=64).astype(float)
