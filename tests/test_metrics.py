@@ -111,6 +111,31 @@ def test_directions_that_are_dead_in_one_set_only_add_no_rounding():
     assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    ("weak_a", "weak_b", "rounding"),  # a root shows the 1e-16 of a covariance as 1e-8
+    [
+        (1.0, 1.0, 1e-12),
+        (1e-3, 1e-3, 1e-12),
+        (1e-6, 1.0, 1e-8),
+        (1e-9, 1.0, 1e-8),
+        (0.0, 1.0, 1e-12),
+    ],
+)
+def test_a_weak_direction_counts_by_its_deviation(seed, weak_a, weak_b, rounding):
+    """A covariance's rounding is of either sign: twenty turns see both."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(2, 400, 6)) * np.array([1, 2, 3, 1, 2, 1.0])
+    a[:, 5] *= weak_a
+    b[:, 5] *= weak_b
+    turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    rows_a, rows_b = a - a.mean(axis=0), b - b.mean(axis=0)
+    root = np.linalg.svd(rows_a @ rows_b.T, compute_uv=False).sum() / 399
+    traces = (np.square(rows_a).sum() + np.square(rows_b).sum()) / 399
+    expected = np.square((a - b).mean(axis=0)).sum() + traces - 2 * root
+    assert metrics.frechet_distance(a @ turn, b @ turn) == pytest.approx(expected, abs=rounding)
+
+
 def test_frechet_distance_to_a_collapsed_set():
     a, collapsed = correlated(50, 4, 0), np.full((50, 4), 2.0)
     expected = np.square(a.mean(axis=0) - 2).sum() + np.trace(np.cov(a, rowvar=False))
