@@ -295,6 +295,38 @@ def test_a_described_network_computes_the_same_in_the_mirror():
     np.testing.assert_allclose(found, head(x), rtol=1e-5, atol=1e-5)
 
 
+def test_a_mirrored_border_leaves_out_what_a_convolution_with_gaps_does_not_read():
+    from keras import Input, Model, layers
+
+    from course_lib.networks.transfer import ReflectionPadding
+    from tests.benchmarks import translate
+
+    images = Input((6, 6, 1))
+    model = Model(images, layers.Conv2D(1, 3, 2, use_bias=False)(ReflectionPadding(1)(images)))
+    (border, convolution), arrays = translate.describe(model, "net")
+    assert (border["margin"], border["before"], convolution["padding"]) == (1, 0, 0)
+    x = np.random.default_rng(0).normal(size=(1, 6, 6, 1)).astype("float32")
+    around = (border["before"], border["margin"])
+    padded = np.pad(translate.mirror(x), ((0, 0), around, around, (0, 0)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))[:, ::2, ::2, 0]
+    found = np.tensordot(windows, arrays[convolution["kernel"]][..., 0, 0], 2)
+    np.testing.assert_allclose(translate.mirror(found[..., None]), model(x), atol=1e-6)
+
+
+def test_a_residual_block_of_any_length_is_one_part():
+    from keras import Input, Model, layers
+
+    from course_lib.networks.transfer import InstanceNormalization
+    from tests.benchmarks import translate
+
+    first = layers.ReLU()(images := Input((6, 6, 2)))
+    x = layers.Add()([first, InstanceNormalization()(layers.ReLU()(first))])
+    parts, _ = translate.describe(Model(images, layers.Add()([x, layers.ReLU()(x)])), "net")
+    assert [part["kind"] for part in parts] == ["leaky", "residual", "residual"]
+    assert [part["kind"] for part in parts[1]["parts"]] == ["leaky", "instance norm"]
+    assert [part["kind"] for part in parts[2]["parts"]] == ["leaky"]
+
+
 def test_layers_without_a_translation_are_refused():
     from keras import Input, Model, layers
 

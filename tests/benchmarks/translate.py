@@ -13,8 +13,7 @@ def describe(model, prefix):
     """Return (parts, arrays) of a built Keras model that is a chain, with residual blocks.
 
     Args:
-        model: functional model; a residual block is LeakyReLU, convolution, LeakyReLU, convolution
-            and Add.
+        model: functional model; a residual block is an Add of its input and a branch.
         prefix: of the names of the arrays.
 
     Raises:
@@ -27,12 +26,17 @@ def describe(model, prefix):
         arrays[name] = np.asarray(array)
         return name
 
+    ends = {}  # of each layer: the parts until then
     for layer in model.layers[1:]:
         if isinstance(layer, layers.Add):
-            parts[-4:] = [{"kind": "residual", "parts": parts[-4:]}]
+            start = min(ends[value._keras_history.operation.name] for value in layer.input)
+            parts[start:] = [{"kind": "residual", "parts": parts[start:]}]
         else:
-            parts += _describe(layer, shape, keep, first=not parts)
-        shape = tuple(layer.output.shape[1:])
+            found = _describe(layer, shape, keep, first=not parts)
+            if parts and parts[-1]["kind"] == "reflect":
+                _leave_out_unread(parts[-1], layer, shape)
+            parts += found
+        ends[layer.name], shape = len(parts), tuple(layer.output.shape[1:])
     _mirror_dense(model, parts, arrays)
     return parts, arrays
 
@@ -59,12 +63,22 @@ def _describe(layer, shape, keep, first):
             "epsilon": layer.epsilon, "momentum": layer.momentum,
             "arrays": [keep(array) for array in layer.get_weights()],
         }  # fmt: skip
+    elif name == "InstanceNormalization":
+        part = {"kind": "instance norm", "channels": shape[-1], "epsilon": layer.epsilon}
+        part["arrays"] = [keep(layer.gamma), keep(layer.beta)]
     elif name in SIMPLE:
         part = SIMPLE[name](layer)
     else:
         raise ValueError(f"translate knows no {name}; add it here and in torch_side/networks.py.")
     inner = getattr(getattr(layer, "activation", None), "__name__", "linear")
     return [part] * bool(part) + ([] if name == "Activation" else _activation(inner))
+
+
+def _leave_out_unread(part, layer, shape):
+    """Shorten a border by the last rows that a convolution with gaps never reads."""
+    if layer.padding != "valid":
+        raise ValueError(f"{layer.name}: after a mirrored border, padding must be valid.")
+    part["before"] = part["margin"] - (shape[0] - layer.kernel_size[0]) % layer.strides[0]
 
 
 def _activation(name):
@@ -84,6 +98,11 @@ SIMPLE = {
     "GlobalAveragePooling2D": lambda layer: {"kind": "global pool"},
     "UpSampling2D": lambda layer: {"kind": "enlarge", "factor": layer.size[0]},
     "UnitNormalization": lambda layer: {"kind": "sphere"},
+    "ReflectionPadding": lambda layer: {
+        "kind": "reflect",
+        "margin": layer.margin,
+        "before": layer.margin,
+    },
     "Rescaling": lambda layer: {"kind": "scale", "factor": float(layer.scale)},
 }
 

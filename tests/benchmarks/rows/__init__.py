@@ -11,6 +11,8 @@ ROWS = {
     "residual_gan": "our residual GAN",
     "classifier": "the article's classifier",
     "plain_classifier": "notebook 04's plain classifier",
+    "style_optimisation": "style by optimisation",
+    "style_network": "a network of one style",
     "frechet": "Fréchet distance",
     "avatars": "avatars",
 }

@@ -60,6 +60,17 @@ def _norm(part, take):
     return layer
 
 
+def _instance_norm(part, take):
+    layer = nn.InstanceNorm2d(part["channels"], eps=part["epsilon"], affine=True)
+    layer.weight.data, layer.bias.data = (torch.tensor(take(name)) for name in part["arrays"])
+    return layer
+
+
+def _reflect(part, take):
+    before, after = part["before"], part["margin"]
+    return nn.ReflectionPad2d((before, after, before, after))
+
+
 def _convolution(part, take):
     kernel, bias = take(part["kernel"]), part["bias"] and take(part["bias"])
     options = {"stride": part["stride"], "padding": part["padding"], "bias": bias is not None}
@@ -91,6 +102,8 @@ PARTS = {
     "transposed": _convolution,
     "depthwise": _convolution,
     "norm": _norm,
+    "instance norm": _instance_norm,
+    "reflect": _reflect,
     "reshape": lambda part, take: Reshape(part["shape"]),
     "flatten": lambda part, take: Flatten(),
     "leaky": lambda part, take: nn.LeakyReLU(part["slope"]) if part["slope"] else nn.ReLU(),
