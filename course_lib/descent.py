@@ -25,33 +25,75 @@ class Step:
     seconds: float
 
 
-def descend_adam(objective, start, *, steps=100, learning_rate=0.02, observe=None):
-    """Minimise an objective over a picture as TensorFlow's tutorial does: Adam, then clipping.
+def tutorial_adam(learning_rate=0.02):
+    """Return Adam as TensorFlow's tutorial has it; the rate is for values from 0 to 1.
+
+    Source: https://www.tensorflow.org/tutorials/generative/style_transfer.
+    """
+    return keras.optimizers.Adam(2 * learning_rate, 0.99, epsilon=0.1)  # ours: from -1 to 1
+
+
+def falling_adam(steps, *, first=0.4, last=0.002):
+    """Return Adam whose rate falls along half a cosine: far at first, and exact in the end.
+
+    Args:
+        steps: after which the rate stays at `last`.
+        first, last: rates, for values from -1 to 1.
+    """
+    rate = keras.optimizers.schedules.CosineDecay(first, steps, alpha=last / first)
+    return keras.optimizers.Adam(rate, 0.9, 0.99, epsilon=1e-6)
+
+
+class AdamDescent:
+    """Adam over one picture, a step at a time; each picture is clipped to [-1, 1].
+
+    Args:
+        start: float (height, width, 3) in [-1, 1].
+        optimizer: a fresh Keras optimizer; None is `tutorial_adam()`. It is given gradients times
+            TUTORIAL_SCALE.
+    """
+
+    def __init__(self, start, optimizer=None):
+        self._image = tf.Variable(checked_picture(start, "start"))
+        optimizer = optimizer or tutorial_adam()
+        optimizer.build([self._image])
+
+        def update(gradient):
+            optimizer.apply([TUTORIAL_SCALE * gradient], [self._image])
+            self._image.assign(tf.clip_by_value(self._image, -1, 1))
+
+        self._update = tf.function(update, autograph=False)
+
+    @property
+    def image(self):
+        """The picture, float32 (height, width, 3)."""
+        return self._image.numpy()
+
+    def step(self, gradient):
+        """Change the picture, given the gradient there, float32 of its shape."""
+        self._update(tf.constant(gradient))
+
+
+def descend_adam(objective, start, *, steps=100, optimizer=None, observe=None):
+    """Minimise an objective over a picture with Adam, by default as TensorFlow's tutorial does.
 
     Args:
         objective: `Objective`.
-        start: float (height, width, 3) in [-1, 1].
+        start, optimizer: as `AdamDescent` takes them.
         steps: gradients taken.
-        learning_rate: of Adam (beta_1 = 0.99, epsilon = 0.1, as the tutorial has them), for
-            values from 0 to 1; doubled here for [-1, 1].
         observe: callable, `Step` -> True to stop; None never stops.
 
     Returns:
         float32 picture, clipped to [-1, 1].
-
-    Source: https://www.tensorflow.org/tutorials/generative/style_transfer.
     """
-    image = tf.Variable(checked_picture(start, "start"))
-    optimizer = keras.optimizers.Adam(2 * learning_rate, 0.99, epsilon=0.1)
-    optimizer.build([image])
-    started = time.perf_counter()
+    descent, started = AdamDescent(start, optimizer), time.perf_counter()
     for number in range(steps):
-        terms, gradient = objective.value_and_gradient(image.numpy())
-        if observe and observe(Step(number, image.numpy(), terms, time.perf_counter() - started)):
+        image = descent.image
+        terms, gradient = objective.value_and_gradient(image)
+        if observe and observe(Step(number, image, terms, time.perf_counter() - started)):
             break
-        optimizer.apply([tf.constant(TUTORIAL_SCALE * gradient)], [image])
-        image.assign(tf.clip_by_value(image, -1, 1))
-    return image.numpy()
+        descent.step(gradient)
+    return descent.image
 
 
 class Descent:

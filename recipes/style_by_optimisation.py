@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from provenance import provenance
 
-from course_lib import colours, features, runtime, style
+from course_lib import colours, descent, features, runtime, style
 from course_lib.datasets import catalog, images, paintings
 from course_lib.networks.vgg import IMAGENET_MEAN
 
@@ -32,6 +32,7 @@ JUDGED_CONTENTS = ("temple", "cat", "coffee", "flower")
 JUDGED_STYLES = ("swirls", "stained glass", "woodcut", "marbling")
 WEIGHTS = style.Weights()
 STAGES = ((4, 80), (2, 80), (1, 150))  # the last is longer than usual, to see where it leads
+FALLING = 650  # steps with a falling rate, for 1,000 of the tutorial
 CONTENT_WEIGHTS = (0.2, 1.0, 5.0, 25.0)  # of the judge's curves
 
 
@@ -66,29 +67,88 @@ class Clock:
         }
 
 
-def tutorial(objective, start, *, steps, every):
-    """TensorFlow's tutorial: Adam on values from 0 to 1, clipped after each step.
+def tutorial_loss(encoder, content, painting):
+    """Return the loss of `style.Objective`, images -> scalar, in the tutorial's own operations.
+
+    Its Gram matrix is an einsum, its total variation the difference of two slices; the library
+    has faster gradients for both.
+    """
+    content_layers, style_layers = style.CONTENT_LAYERS, tuple(WEIGHTS.layers)
+    encoder = style.layers_of(encoder, tuple(dict.fromkeys(content_layers + style_layers)))
+
+    def gram(features):
+        features = tf.cast(features, tf.float32)
+        places = features.shape[1] * features.shape[2]
+        return tf.einsum("bijc,bijd->bcd", features, features) / places
+
+    contents, wanted = encoder(content[None]), encoder(painting[None])
+    wanted = {name: gram(wanted[name]) for name in style_layers}
+
+    def loss(images):
+        found = encoder(images)
+        down, across = images[:, 1:] - images[:, :-1], images[:, :, 1:] - images[:, :, :-1]
+        variation = tf.reduce_mean(down**2) + tf.reduce_mean(across**2)
+        return (
+            WEIGHTS.content
+            * sum(style.relative_error(found[n], contents[n]) for n in content_layers)
+            + WEIGHTS.style
+            * sum(
+                WEIGHTS.layers[n] * style.relative_error(gram(found[n]), wanted[n])
+                for n in style_layers
+            )
+            + WEIGHTS.variation * variation
+        )
+
+    return loss
+
+
+def tutorial_step(loss, image, learning_rate=0.02):
+    """Return the tutorial's compiled update: Adam on values from 0 to 1, clipped after each step.
 
     The tutorial's loss starts in the millions, so that Adam's epsilon of 0.1 is nothing beside its
     gradient; ours starts near 1, and is multiplied by a million for the optimizer alone.
     """
-    image = tf.Variable((start[None] + 1) / 2)
-    optimizer = keras.optimizers.Adam(learning_rate=0.02, beta_1=0.99, epsilon=1e-1)
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.99, epsilon=1e-1)
     optimizer.build([image])
 
     @tf.function()
     def train_step(image):
         with tf.GradientTape() as tape:
-            loss = 1e6 * objective.loss(2 * image - 1)
-        optimizer.apply_gradients([(tape.gradient(loss, image), image)])
+            total = descent.TUTORIAL_SCALE * loss(2 * image - 1)
+        optimizer.apply_gradients([(tape.gradient(total, image), image)])
         image.assign(tf.clip_by_value(image, 0.0, 1.0))
+        return total / descent.TUTORIAL_SCALE
 
+    return train_step
+
+
+def tutorial(loss, start, *, steps, every):
+    """TensorFlow's tutorial."""
+    image = tf.Variable((start[None] + 1) / 2)
+    train_step = tutorial_step(loss, image)
     train_step.get_concrete_function(image)  # tracing
     clock = Clock()
     for step in range(steps):
         train_step(image)
         if (step + 1) % every == 0:
             clock.note(2 * image.numpy()[0] - 1)
+    return clock
+
+
+def falling(encoder, content, painting, *, steps, every):
+    """Adam with a falling rate."""
+    objective = style.Objective(encoder, content, [painting], WEIGHTS)
+    descent.descend_adam(objective, content, steps=1)  # tracing
+    clock = Clock()
+
+    def observe(step):
+        if step.number and step.number % every == 0:
+            clock.note(step.image)
+
+    final = descent.descend_adam(
+        objective, content, steps=steps, optimizer=descent.falling_adam(steps), observe=observe
+    )
+    clock.note(final)
     return clock
 
 
@@ -156,8 +216,15 @@ def speed(size, steps, torch_python, pairs):
         objective = style.Objective(encoder, content, [painting], WEIGHTS)
         given = encoder, content, painting
         budget = max(2, steps // 4)
+        loss = tutorial_loss(*given)
+        np.testing.assert_allclose(
+            loss(content[None]), objective.terms(content)["total"], rtol=1e-4
+        )
         arms = {
-            "tutorial": lambda o=objective, c=content: tutorial(o, c, steps=steps, every=every),
+            "tutorial": lambda f=loss, c=content: tutorial(f, c, steps=steps, every=every),
+            "Adam, falling rate, bfloat16": lambda g=given: falling(
+                halved, *g[1:], steps=FALLING * steps // 1000, every=every
+            ),
             "ours": lambda g=given: ours(*g, stages=STAGES, every=1),
             "ours, bfloat16": lambda g=given: ours(halved, *g[1:], stages=STAGES, every=1),
             "L-BFGS from the content": lambda g=given, n=budget: ours(

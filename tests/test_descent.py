@@ -125,7 +125,7 @@ def test_where_the_gradient_misleads_the_start_comes_back():
 def test_adam_takes_the_steps_of_its_formula(random):
     goal, start = random.uniform(-1, 1, (16, 16, 3)), random.uniform(-1, 1, (16, 16, 3))
     start = start.astype("float32")
-    found = descent.descend_adam(Bowl(goal), start, steps=3, learning_rate=0.05)
+    found = descent.descend_adam(Bowl(goal), start, steps=3, optimizer=descent.tutorial_adam(0.05))
     image, mean, square = start.astype("float64"), 0.0, 0.0
     for step in (1, 2, 3):
         gradient = 1e6 * (image - goal)
@@ -134,6 +134,34 @@ def test_adam_takes_the_steps_of_its_formula(random):
         moved = mean / (1 - 0.99**step) / (np.sqrt(square / (1 - 0.999**step)) + 0.1)
         image = np.clip(image - 0.1 * moved, -1, 1)
     np.testing.assert_allclose(found, image, atol=1e-3)
+
+
+def test_the_falling_rate_goes_along_half_a_cosine():
+    optimizer = descent.falling_adam(8, first=0.4, last=0.1)
+    rates = [float(optimizer._learning_rate(step)) for step in (0, 4, 8, 20)]
+    np.testing.assert_allclose(rates, [0.4, 0.25, 0.1, 0.1], rtol=1e-6)
+
+
+def test_where_gradients_are_noisy_a_falling_rate_ends_nearer_than_a_constant_one(random):
+    goal = random.uniform(-0.9, 0.9, (16, 16, 3)).astype("float32")
+
+    class Noisy(Bowl):
+        def value_and_gradient(self, image):
+            terms, gradient = super().value_and_gradient(image)
+            return terms, gradient + random.normal(size=gradient.shape).astype("float32")
+
+    def miss(last):
+        optimizer = descent.falling_adam(200, last=last)
+        found = descent.descend_adam(Noisy(goal), 0 * goal, steps=200, optimizer=optimizer)
+        return float(np.abs(found - goal).mean())
+
+    assert miss(0.002) < 0.5 * miss(0.4)
+
+
+def test_each_step_of_adam_ends_inside_the_range():
+    way = descent.AdamDescent(np.zeros((16, 16, 3)), descent.tutorial_adam(1.0))
+    way.step(np.full((16, 16, 3), -1.0, "float32"))
+    np.testing.assert_array_equal(way.image, np.ones((16, 16, 3), "float32"))
 
 
 @pytest.mark.parametrize("down", [descent.descend, descent.descend_adam])

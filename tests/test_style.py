@@ -46,6 +46,24 @@ def test_a_masked_gram_matrix_is_a_weighted_mean(random):
         np.testing.assert_allclose(found[number], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_gradient_of_a_gram_matrix_is_that_of_its_definition(masked, kind, random):
+    features = tf.cast(random.normal(size=(2, 3, 5, 4)), kind)
+    mask = random.uniform(0, 1, (1, 3, 5, 1)).astype("float32") if masked else None
+    weights = mask / mask.sum() if masked else np.full((1, 3, 5, 1), 1 / 15, "float32")
+    above = random.normal(size=(2, 4, 4)).astype("float32")
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(features)
+        found = tf.reduce_sum(above * style.gram(features, mask))
+        exact = tf.cast(features, tf.float32)
+        expected = tf.einsum("bcd,bhwc,bhwd->", above, weights * exact, exact)
+    gradient = tape.gradient(found, features)
+    assert gradient.dtype == features.dtype
+    gap = tf.cast(gradient - tape.gradient(expected, features), tf.float32)
+    assert np.abs(gap).max() <= (1e-6 if kind == "float32" else 2**-8)
+
+
 def test_gram_matrices_of_a_picture_and_of_its_repetition_agree(random):
     features = random.normal(size=(1, 4, 4, 3))
     twice = np.concatenate([features, features], axis=2)

@@ -1,18 +1,23 @@
 """Style by optimisation: one evaluation of loss and gradient, and Adam's step, at 256 pixels.
 
 TensorFlow's tutorial, PyTorch and ours descend from the same photograph on the same encoder and
-loss; ours is the loop of `descent.descend_adam`, which hands every picture to NumPy.
+loss, the tutorial with its own operations; ours is the loop of `descent.descend_adam`, which hands
+every picture to NumPy.
 """
 
 import json
+import sys
 
 import keras
 import tensorflow as tf
 
-from course_lib import descent, features, style
+from course_lib import descent, features, runtime, style
 from course_lib.datasets import catalog, images, paintings
 from tests.benchmarks import protocol, translate
 from tests.benchmarks.rows.image_gans import COMPILED, EAGER, PRECISIONS
+
+sys.path.append(str(runtime.ROOT / "recipes"))
+import style_by_optimisation as recipe  # noqa: E402
 
 SIZE, RATE = 256, 0.02
 WEIGHTS = style.Weights()
@@ -25,45 +30,31 @@ def pictures():
     return photograph, images.to_float(paintings.make("swirls", size=SIZE)[None])[0]
 
 
-def objective(kind, photograph, painting):
-    encoder = features.style_encoder("own", precision=PRECISIONS[kind])
-    return style.Objective(encoder, photograph, [painting], WEIGHTS)
-
-
 def ours(kind, photograph, painting):
     """Return the loop of our own descent."""
-    given, picture = objective(kind, photograph, painting), photograph
+    encoder = features.style_encoder("own", precision=PRECISIONS[kind])
+    objective = style.Objective(encoder, photograph, [painting], WEIGHTS)
+    way = descent.AdamDescent(photograph)
 
     def run(count):
-        nonlocal picture
-        seen = []
-        picture = descent.descend_adam(
-            given, picture, steps=count, learning_rate=RATE, observe=lambda s: seen.append(s.terms)
-        )
-        return seen[-1]
+        for _ in range(count):
+            terms, gradient = objective.value_and_gradient(way.image)
+            way.step(gradient)
+        return {"total": terms["total"]}
 
     return protocol.timed(run)
 
 
 def tutorial(kind, photograph, painting):
-    """Return the loop of the tutorial's `train_step`, with our loss."""
-    given = objective(kind, photograph, painting)
-    picture = tf.Variable(photograph[None])
-    adam = keras.optimizers.Adam(2 * RATE, beta_1=0.99, epsilon=1e-1)
-    adam.build([picture])
-
-    @tf.function()
-    def train_step(picture):
-        with tf.GradientTape() as tape:
-            loss = descent.TUTORIAL_SCALE * given.loss(picture)
-        adam.apply_gradients([(tape.gradient(loss, picture), picture)])
-        picture.assign(tf.clip_by_value(picture, -1.0, 1.0))
-        return loss
+    """Return the loop of the tutorial's `train_step`."""
+    encoder = features.style_encoder("own", precision=PRECISIONS[kind])
+    image = tf.Variable((photograph[None] + 1) / 2)
+    step = recipe.tutorial_step(recipe.tutorial_loss(encoder, photograph, painting), image, RATE)
 
     def run(count):
         for _ in range(count):
-            loss = train_step(picture)
-        return {"total": loss / descent.TUTORIAL_SCALE}
+            loss = step(image)
+        return {"total": loss}
 
     return protocol.timed(run)
 
