@@ -60,6 +60,7 @@ class LatentStudio(StudioControls):
         self.folder = Path(folder or runtime.results_dir() / "latent_studio")
         self._features, self._steps = features, steps
         self._film = self._descent = self._found = None  # what plays, and what it found last
+        self._frame = 0  # of the film, the last that was shown
         self._target, self._waits = None, False  # the reader's picture; whether it is shown
         self._targets, self._pictures = {}, {}  # of projections by name; drawn before
         self._note = ""
@@ -178,7 +179,7 @@ class LatentStudio(StudioControls):
     def _begin_film(self):
         styles = self.studio.film(self.history.state.frames)
         self._stop()
-        self._film = (time.perf_counter(), styles)
+        self._film, self._frame = (time.perf_counter(), styles), 0
         self.worker.play()
 
     def _begin_projection(self):
@@ -194,7 +195,7 @@ class LatentStudio(StudioControls):
         if self._descent is not None:
             found = next(self._descent, None)
             self._stop() if found is None else setattr(self, "_found", found)
-        elif self._film is not None and self._film_index() < len(self._film[1]) - 1:
+        elif self._film is not None and self._frame < len(self._film[1]) - 1:
             time.sleep(min(seconds, SECONDS))
         else:
             self._stop()
@@ -280,14 +281,15 @@ class LatentStudio(StudioControls):
 
     # The picture ----------------------------------------------------------------------------------
 
-    def _film_index(self):
+    def _due_frame(self):
         started, styles = self._film
         return min(int((time.perf_counter() - started) / SECONDS), len(styles) - 1)
 
     def _publish(self):
         session = self.history.state
         if self._film is not None:
-            picture = self.studio.draw(self._film[1][self._film_index()])
+            self._frame = self._due_frame()
+            picture = self.studio.draw(self._film[1][self._frame])
         elif self._found is not None:
             picture = self._found.image
         else:
@@ -323,7 +325,7 @@ class LatentStudio(StudioControls):
         how = "a style for each layer" if each else "one style for all layers"
         lines = [studio_page.words(session.look, len(session.frames))]
         if self._film is not None:
-            lines.append(f"film: {self._film_index() + 1} of {len(self._film[1])}")
+            lines.append(f"film: {self._frame + 1} of {len(self._film[1])}")
         if self._found is not None:
             lines.append(f"projecting: loss {self._found.loss:.4f}")
         return [*lines, f"projection: {how}; file name: {name}", self._note]
