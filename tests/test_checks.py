@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import dataclasses
+import functools
 import io
 import subprocess
 import sys
@@ -62,6 +63,12 @@ def _function(name: str, source: str):
     return cell[name]
 
 
+@functools.cache
+def _checked(name: str, source: str):
+    """What the check says of it; some train for seconds."""
+    return checks.check(name, _function(name, source))
+
+
 def _toy(check=lambda attempt: attempt(1.0), *, seconds: float = 5.0) -> engine.Exercise:
     """An exercise with nothing to it, for the machinery."""
     return dataclasses.replace(checks.exercise("to_pixels"), check=check, seconds=seconds)
@@ -112,7 +119,7 @@ def test_a_check_passes_the_solution_and_other_right_answers(name, source):
 
 @pytest.mark.parametrize("name, answer", WRONG)
 def test_a_check_names_the_mistake_of_a_planted_wrong_answer(name, answer):
-    result = checks.check(name, _function(name, answer.source))
+    result = _checked(name, answer.source)
     assert result.status == "wrong", str(result)
     assert answer.says in result.message
 
@@ -136,7 +143,7 @@ def test_the_message_for_a_wrong_answer_does_not_give_the_solution_away(name):
     exercise = checks.exercise(name)
     returned = [line for line in exercise.solution.splitlines() if "return" in line][-1].strip()
     for answer in exercise.wrong_answers:
-        message = checks.check(name, _function(name, answer.source)).message
+        message = _checked(name, answer.source).message
         assert returned.removeprefix("return ") not in message
 
 

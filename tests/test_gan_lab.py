@@ -136,14 +136,6 @@ def test_a_settings_control_changes_the_setting_of_its_name(panel, name):
     panel.run(1)  # and it trains with it
 
 
-@pytest.mark.parametrize("name", CONTROLS)
-def test_an_unhooked_settings_control_changes_nothing(panel, name):
-    panel.controls[name].unobserve_all("value")
-    panel.controls[name].set_state({"index": 0 if panel.controls[name].index else 1})
-    panel.worker.run()
-    assert panel.lab.settings == SMALL
-
-
 def test_many_moves_of_a_slider_act_as_the_last(panel):
     seen = []
     change = panel.lab.change

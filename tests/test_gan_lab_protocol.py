@@ -58,4 +58,4 @@ def test_a_dead_panel_fails_the_same_steps(kernel, how):
         kernel.run("panel.worker.close()")
     kernel.change(rate, index=3)
     with pytest.raises(TimeoutError, match="g_learning_rate"):
-        says(kernel, "g_learning_rate = 0.0001", seconds=2)
+        says(kernel, "g_learning_rate = 0.0001", seconds=1)

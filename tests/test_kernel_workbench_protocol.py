@@ -67,4 +67,4 @@ def test_a_dead_panel_fails_the_same_steps(kernel, how):
         kernel.run("panel.worker.close()")
     kernel.change(stride, value=3)
     with pytest.raises(TimeoutError, match="/ 3⌋"):
-        kernel.wait_for_words(status, "/ 3⌋", seconds=2)
+        kernel.wait_for_words(status, "/ 3⌋", seconds=1)

@@ -81,15 +81,6 @@ def test_moving_a_control_changes_picture_numbers_and_code(kind, name, value):
     assert f"{name}={value!r}" in html.unescape(panel.code.value)
 
 
-@pytest.mark.parametrize("kind, name, value", MOVES)
-def test_without_its_observer_a_control_moves_nothing(kind, name, value):
-    panel = kind()
-    before = panel.image.value, panel.readout.value, panel.code.value
-    panel.controls[name].unobserve(panel._show, "value")
-    move(panel, name, value)
-    assert (panel.image.value, panel.readout.value, panel.code.value) == before
-
-
 def test_every_control_of_every_panel_is_moved_by_a_test():
     moved = {(kind, name) for kind, name, _ in MOVES} | {(LossCurves, "real_logit")}
     assert moved == {(kind, name) for kind in PANELS for name in kind().controls}

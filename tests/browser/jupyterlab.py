@@ -37,6 +37,22 @@ async picture => {
 }
 """
 
+# Runs code in the notebook's kernel without a cell.
+EXECUTE = """
+async code => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const answer = await kernel.requestExecute({code}).done;
+    return answer.content.status;
+}
+"""
+# Takes every listener off every widget, so that a panel looks alive and does nothing.
+UNHOOK = """
+from ipywidgets.widgets.widget import _instances
+for widget in _instances.values():
+    widget.unobserve_all()
+    getattr(widget, "_click_handlers", type("", (), {})).callbacks = []
+"""
+
 # What has come of a run: "done", the text of an error, or nothing as long as cells are waiting.
 OUTCOME = """
 () => {
@@ -94,6 +110,7 @@ def server(notebooks: Path, folder: Path) -> Iterator[str]:
         "--ServerApp.port_retries=0",
     ]
     command += [f"--ServerApp.root_dir={notebooks}", f"--IdentityProvider.token={token}"]
+    command += ["--LabApp.expose_app_in_browser=True"]  # for `NotebookPage.execute`
     log = (folder / "server.log").open("wb")
     process = subprocess.Popen(
         command, env=_environment(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -158,6 +175,14 @@ class NotebookPage:
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         outcome = self.page.wait_for_function(OUTCOME, timeout=seconds * 1000).json_value()
         assert outcome == "done", outcome
+
+    def execute(self, code: str) -> None:
+        """Runs code in the kernel that no reader would: to break a panel, for a negative control.
+
+        Raises:
+            AssertionError: If the code fails.
+        """
+        assert self.page.evaluate(EXECUTE, code) == "ok"
 
     def click(self, name: str) -> None:
         """Clicks a button in an output, by what stands on it."""
