@@ -3,6 +3,7 @@
 It stands beside the two folders because pytest reads it then for `pytest notebooks` as well.
 """
 
+import collections
 import os
 import tempfile
 from pathlib import Path
@@ -37,6 +38,21 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
         os.environ[name] = "http://127.0.0.1:9"
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "localhost,127.0.0.1,::1"
+
+
+LONG = ("browser", "notebook", "slow")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: at the end no process waits for another one.
+
+    They are the notebooks, those with a test that is marked so, and then those with many tests.
+    """
+    tests = collections.Counter(item.path for item in items)
+    long = {item.path for item in items if any(map(item.get_closest_marker, LONG))}
+    long |= {path for path in tests if path.suffix == ".ipynb"}
+    items.sort(key=lambda item: (item.path not in long, -tests[item.path], item.path))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
