@@ -48,9 +48,10 @@ class Machine:
         annealed = settings.anneal_steps * config.discriminator_updates
         self.weight = _Annealed(self.live["gamma"], annealed, last=0.01)
         step = steps.make_gan_step(gan, config, penalty_schedule=self.weight)
-        halves = steps.make_half_steps(gan, config, penalty_schedule=self.weight)
+        d_step, g_step = steps.make_half_steps(gan, config, penalty_schedule=self.weight)
         batch = tf.TensorSpec((settings.batch_size, 2))
-        self.discriminator_step, self.generator_step = (_traced_once(f, batch) for f in halves)
+        self.discriminator_step = _traced_once(lambda: d_step, batch)
+        self.generator_step = _traced_once(lambda: g_step, batch)
 
         def draw(optimizer, count, stream):
             numbers = tf.random.stateless_uniform(
@@ -59,7 +60,9 @@ class Machine:
             )  # fmt: skip
             return tf.gather(self.atlas, numbers)
 
-        loop = steps.repeat(step, lambda: draw(gan.discriminator_optimizer, count, 0))
+        def loop():
+            return steps.repeat(step, lambda: draw(gan.discriminator_optimizer, count, 0))
+
         self.loop = _traced_once(loop, tf.TensorSpec((), tf.int32))
         self._draws = {
             "discriminator_step": (gan.discriminator_optimizer, 0),
@@ -71,9 +74,9 @@ class Machine:
         points_spec = tf.TensorSpec((None, 2))
         latents_spec = tf.TensorSpec((None, settings.latent_dim))
         descent = _descent(gan.discriminator, settings.loss)
-        self._generate = _traced_once(tf.function(gan.ema_generator), latents_spec)
-        self._judge = _traced_once(tf.function(gan.discriminator), points_spec)
-        self._descent = _traced_once(tf.function(descent), points_spec, points_spec)
+        self._generate = _traced_once(lambda: tf.function(gan.ema_generator), latents_spec)
+        self._judge = _traced_once(lambda: tf.function(gan.discriminator), points_spec)
+        self._descent = _traced_once(lambda: tf.function(descent), points_spec, points_spec)
 
     def adjust(self, settings):
         """Take over what is a variable of the compiled functions."""
@@ -116,8 +119,8 @@ class _Annealed(keras.optimizers.schedules.LearningRateSchedule):
         return self.base * (self.last + (1 - self.last) * cosine)
 
 
-def _traced_once(function, *specs):
-    """Return a `tf.function` that is traced at its first call, for these specs, and never again.
+def _traced_once(make, *specs):
+    """Return a function that makes and traces a `tf.function` at its first call, for these specs.
 
     TensorFlow warns of code that is traced often. A notebook with twenty laboratories does so on
     purpose, and a concrete function is not counted.
@@ -126,7 +129,7 @@ def _traced_once(function, *specs):
 
     def call(*arguments):
         if not traced:
-            traced.append(function.get_concrete_function(*specs))
+            traced.append(make().get_concrete_function(*specs))
         return traced[0](*map(tf.convert_to_tensor, arguments))
 
     return call

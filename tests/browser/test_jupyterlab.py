@@ -61,11 +61,9 @@ def address(tmp_path_factory):
 
 
 def _open(window, address: str, name: str) -> jupyterlab.NotebookPage:
-    """The notebook on a page of its own, run from top to bottom."""
+    """The notebook on a page of its own, not run."""
     address = address.format(workspace=secrets.token_hex(4), path=name)
-    notebook = jupyterlab.NotebookPage(window.new_page(), address)
-    notebook.run_all(seconds=180)
-    return notebook
+    return jupyterlab.NotebookPage(window.new_page(), address)
 
 
 def _move(notebook: jupyterlab.NotebookPage, slider: int, picture: int, *, seconds: float) -> None:
@@ -85,6 +83,7 @@ def test_a_slider_moved_by_keyboard_changes_the_picture(address, window, name, s
     if name not in MADE and not (NOTEBOOKS / name).exists():
         pytest.skip(f"notebooks/{name} is not there yet")
     notebook = _open(window, address, name)
+    notebook.run_all(seconds=180)
     _move(notebook, slider, picture, seconds=20)
     notebook.execute(jupyterlab.UNHOOK)
     with pytest.raises(TimeoutError, match="the picture was the same for 2 s"):
@@ -92,9 +91,11 @@ def test_a_slider_moved_by_keyboard_changes_the_picture(address, window, name, s
     notebook.close()
 
 
-def test_text_comes_from_the_kernel_and_an_error_in_the_browser_is_seen(address, window):
-    notebook = _open(window, address, "slider.ipynb")
-    notebook.slider().focus()
+def test_errors_of_cells_and_browser_are_seen_and_text_comes_from_the_kernel(address, window):
+    notebook = _open(window, address, "failing.ipynb")
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        notebook.run_all(seconds=180)
+    notebook.slider().focus()  # the cells before it have run
     notebook.slider().press("ArrowRight")
     notebook.page.get_by_text("painted 25", exact=True).wait_for()
     notebook.page.evaluate("console.error('ours')")
@@ -102,8 +103,3 @@ def test_text_comes_from_the_kernel_and_an_error_in_the_browser_is_seen(address,
     notebook.page.wait_for_timeout(200)
     assert [error.split()[0] for error in notebook.errors] == ["ours", "thrown"]
     notebook.page.close()
-
-
-def test_a_cell_that_fails_in_the_browser_fails_the_test(address, window):
-    with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        _open(window, address, "failing.ipynb")
