@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from provenance import provenance
+from provenance import provenance, without_path
 from train_face_generator import LATENT_DIM, arguments, grow
 
 from course_lib import features, metrics, runtime, steps
@@ -224,7 +224,7 @@ def main():
     arms = [tutorial, Ours(settings.size, pictures_of, seconds, settings.seed)]
     curves = compare(arms, seconds, settings.turn, settings.reports, judge)
     results = json.loads(PATH.read_text()) if PATH.exists() else {}
-    results[f"{settings.data} at {settings.size}x{settings.size}"] = {
+    results[f"{without_path(settings.data)} at {settings.size}x{settings.size}"] = {
         **provenance(seed=settings.seed, started=started),
         "precision": arms[1].precision,
         **{arm.title: curve for arm, curve in zip(arms, curves, strict=True)},

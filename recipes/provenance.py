@@ -22,7 +22,7 @@ def provenance(*, seed, started, **measures):
     """
     script = pathlib.Path(sys.argv[0]).resolve().relative_to(ROOT)
     return {
-        "command": shlex.join(["python", str(script), *sys.argv[1:]]),
+        "command": shlex.join(["python", str(script), *map(without_path, sys.argv[1:])]),
         "seed": seed,
         "commit": _git("rev-parse", "--short=12", "HEAD")
         + ("+" if _git("status", "--porcelain", "course_lib", "recipes") else ""),
@@ -30,6 +30,12 @@ def provenance(*, seed, started, **measures):
         "machine": f"{platform.machine()}, {platform.system()}",
         **measures,
     }
+
+
+def without_path(name):
+    """Return "folder:faces" for "folder:/some/where/faces": a path says nothing elsewhere."""
+    kind, colon, path = name.partition(":")
+    return kind + colon + pathlib.PurePath(path).name
 
 
 def _git(*arguments):
