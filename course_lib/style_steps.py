@@ -67,6 +67,7 @@ class Crops:
 # One style ----------------------------------------------------------------------------------------
 
 CONTENT = ("block3_conv2",)
+LAYERS = tuple(dict.fromkeys(CONTENT + style.STYLE_LAYERS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,22 +91,36 @@ def make_terms(encoder, style_image):
         content (of `normalised` features), style (of Gram matrices; both relative errors, added up
         over the layers) and variation.
     """
-    encoder = style.layers_of(encoder, tuple(dict.fromkeys(CONTENT + style.STYLE_LAYERS)))
-    wanted = encoder(style_image[None])
-    wanted = {name: style.gram(wanted[name]) for name in style.STYLE_LAYERS}
+    encoder = style.layers_of(encoder, LAYERS)
+    wanted = _grams(encoder(style_image[None]))
 
     def terms(images, contents):
-        features, targets = encoder(images), encoder(contents)
-        return {
-            "content": sum(
-                style.relative_error(normalised(features[n]), normalised(targets[n]))
-                for n in CONTENT
-            ),
-            "style": sum(style.relative_error(style.gram(features[n]), wanted[n]) for n in wanted),
-            "variation": style.total_variation(images),
-        }
+        return _terms(images, encoder(images), encoder(contents), wanted)
 
     return terms
+
+
+def _grams(features):
+    return {name: style.gram(features[name]) for name in style.STYLE_LAYERS}
+
+
+def _terms(images, features, content_features, wanted):
+    """Return the dict of terms; wanted: Gram matrices of one style, or of one for each image."""
+    found = _grams(features)
+    return {
+        "content": sum(
+            style.relative_error(normalised(features[n]), normalised(content_features[n]))
+            for n in CONTENT
+        ),
+        "style": sum(_error_of_each(found[name], wanted[name]) for name in wanted),
+        "variation": style.total_variation(images),
+    }
+
+
+def _error_of_each(found, target):
+    """Return the mean over a batch of the relative errors: a loud style counts as a quiet one."""
+    errors = tf.reduce_mean(tf.square(found - target), axis=(1, 2))
+    return tf.reduce_mean(errors / (tf.reduce_mean(tf.square(target), axis=(1, 2)) + 1e-8))
 
 
 def normalised(features):
@@ -196,17 +211,17 @@ ADAIN_LAYER = "block3_conv1"  # a deeper one keeps too little of where things ar
 
 
 @dataclasses.dataclass(frozen=True)
-class AdainConfig:
-    """Weights of the terms, each relative to the size of its target."""
+class AdainConfig(FeedForwardConfig):
+    """Those of a network of one style, and of the identity: features that kept their statistics."""
 
-    content: float = 1.0
-    style: float = 1.0
-    identity: float = 10.0
-    variation: float = 0.05
+    identity: float = 3.0
 
 
 def make_adain_step(decoder, encoder, optimizer, config):
     """Return the update of the decoder that turns features with another style into pictures.
+
+    It makes the loss of a network of one style small, over all styles. A quarter of the pictures
+    is also drawn with its own statistics, and ought to come back as it was.
 
     Args:
         decoder: Keras model of `transfer.decoder`.
@@ -216,40 +231,29 @@ def make_adain_step(decoder, encoder, optimizer, config):
 
     Returns:
         `tf.function`, (contents, styles) each float32 (batch, height, width, 3) in [-1, 1] ->
-        dict of the float32 scalars content, style, identity (how well features that kept their own
-        statistics give their picture back) and variation, before weighting.
+        dict of the float32 scalars content, style, variation and identity (mean squared error),
+        before weighting.
 
-    Source: Huang and Belongie 2017, equations 11 to 13, https://arxiv.org/abs/1703.06868; the
-    identity term: Park and Lee 2019, https://arxiv.org/abs/1812.02342.
+    Sources: Huang and Belongie 2017, https://arxiv.org/abs/1703.06868, for the features; their
+    losses of means and deviations (equation 13) are replaced by Gram matrices. The identity term:
+    Park and Lee 2019, https://arxiv.org/abs/1812.02342.
     """
-    encoder = style.layers_of(encoder, style.STYLE_LAYERS)
+    encoder = style.layers_of(encoder, LAYERS)
     optimizer.build(decoder.trainable_variables)
 
     def step(pair):
         contents, styles = pair
-        wanted = encoder(styles)
-        own = tf.cast(encoder(contents)[ADAIN_LAYER], tf.float32)
-        target = style.adain(own, wanted[ADAIN_LAYER])
+        content_features, style_features = encoder(contents), encoder(styles)
+        own, wanted = content_features[ADAIN_LAYER], _grams(style_features)
+        target = style.adain(own, style_features[ADAIN_LAYER])
+        few = max(1, contents.shape[0] // 4)
         with tf.GradientTape() as tape:
-            both = decoder(tf.concat([target, own], 0), training=True)
-            images, unchanged = tf.split(both, 2)
-            features = encoder(images)
-            terms = {
-                "content": style.relative_error(features[ADAIN_LAYER], target),
-                "style": sum(_statistics_loss(features[name], wanted[name]) for name in wanted),
-                "identity": tf.reduce_mean(tf.square(unchanged - contents)),
-                "variation": style.total_variation(images),
-            }
-            loss = weighted(terms, config)
-            # Beyond the range no screen shows a difference; without this the decoder goes there.
-            loss += tf.reduce_mean(tf.square(images - tf.clip_by_value(images, -1, 1)))
-            loss = steps.scale(optimizer, loss)
+            images = decoder(target, training=True)
+            unchanged = decoder(tf.cast(own[:few], tf.float32), training=True)
+            terms = _terms(images, encoder(images), content_features, wanted)
+            terms["identity"] = tf.reduce_mean(tf.square(unchanged - contents[:few]))
+            loss = steps.scale(optimizer, weighted(terms, config))
         steps.descend(tape, loss, decoder, optimizer)
         return terms
 
     return tf.function(step, autograph=False)
-
-
-def _statistics_loss(features, target):
-    pairs = zip(style.mean_and_deviation(features), style.mean_and_deviation(target), strict=True)
-    return sum(style.relative_error(value, wanted) for value, wanted in pairs)

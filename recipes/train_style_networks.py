@@ -33,7 +33,7 @@ def contents():
 def styles():
     """Return uint8 (count, SIDE, SIDE, 3): paintings of all manners, textures and photographs."""
     painted = [
-        paintings.make(m, size=SIDE, seed=s) for m in paintings.MANNERS for s in range(10, 16)
+        paintings.make(m, size=SIDE, seed=s) for m in paintings.MANNERS for s in range(10, 50)
     ]
     textures = np.repeat(catalog.load("textures", size=SIDE).pixels, 3, axis=-1)
     return np.concatenate(

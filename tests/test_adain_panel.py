@@ -37,7 +37,10 @@ STYLES = {
 
 def build(**settings):
     keras.utils.set_random_seed(0)
-    networks = vgg.vgg(widths=WIDTHS), transfer.decoder(widths=WIDTHS[:3])
+    networks = (
+        vgg.vgg(widths=WIDTHS),
+        transfer.decoder(widths=WIDTHS[:3], channels=WIDTHS[2], blocks=1),
+    )
     return AdainPanel(*networks, CONTENTS, STYLES, **settings)
 
 
@@ -192,6 +195,9 @@ def test_a_content_is_encoded_once(panel, monkeypatch):
 
 
 def test_another_number_of_styles_is_refused():
-    networks = vgg.vgg(widths=WIDTHS), transfer.decoder(widths=WIDTHS[:3])
+    networks = (
+        vgg.vgg(widths=WIDTHS),
+        transfer.decoder(widths=WIDTHS[:3], channels=WIDTHS[2], blocks=1),
+    )
     with pytest.raises(ValueError, match="four corners, got 1 styles"):
         AdainPanel(*networks, CONTENTS, {"red": STYLES["red"]})

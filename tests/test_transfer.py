@@ -134,31 +134,103 @@ def test_each_picture_of_a_batch_is_drawn_as_if_it_were_alone():
 # Any style ----------------------------------------------------------------------------------------
 
 
+def test_statistics_are_mean_and_deviation_of_each_channel():
+    features = normal(3, 4, 5, 2) * 2 + 1
+    found = transfer.Statistics()(features).numpy()
+    for picture, values in zip(features.astype("float64"), found, strict=True):
+        for channel in range(2):
+            places = picture[:, :, channel].ravel()
+            mean = places.sum() / 20
+            assert values[channel] == pytest.approx(mean, abs=1e-5)
+            variance = ((places - mean) ** 2).sum() / 20
+            assert values[2 + channel] == pytest.approx(np.sqrt(variance), rel=1e-4)
+
+
+def test_a_styled_normalisation_takes_its_factors_from_each_pictures_style():
+    layer = transfer.StyledNormalization(epsilon=0.1)
+    layer.build([(None, None, None, 3), (None, 2)])
+    gamma, beta, kernel = normal(3), normal(3), normal(2, 6)
+    layer.set_weights([gamma, beta, kernel])
+    images, styles = normal(2, 5, 6, 3), normal(2, 2)
+    drawn = layer([images, styles]).numpy()
+    for number, s in enumerate(styles):
+        by_style = kernel.T @ s
+        expected = instance_normalised(
+            images[[number]], gamma + by_style[:3], beta + by_style[3:], 0.1
+        )
+        np.testing.assert_allclose(drawn[[number]], expected, atol=1e-5)
+
+
+def test_without_training_no_style_changes_a_styled_normalisation():
+    layer, images = transfer.StyledNormalization(), normal(2, 5, 6, 3)
+    expected = transfer.InstanceNormalization()(images)
+    np.testing.assert_allclose(layer([images, normal(2, 4)]), expected, atol=1e-6)
+
+
+def small_decoder():
+    """A decoder whose normalisations do depend on the style, as after training."""
+    decoder = transfer.decoder(widths=(4, 5, 6), channels=6, blocks=1, hidden=8)
+    for layer in decoder.layers:
+        if isinstance(layer, transfer.StyledNormalization):
+            layer.kernel.assign(0.3 * normal(*layer.kernel.shape))
+    return decoder
+
+
 def test_the_decoder_gives_back_the_size_that_the_encoder_took_away():
-    encoder, decoder = vgg.vgg(widths=(4, 5, 6, 7)), transfer.decoder(widths=(4, 5, 6))
+    encoder, decoder = vgg.vgg(widths=(4, 5, 6, 7)), small_decoder()
     images = np.clip(normal(2, 16, 24, 3), -1, 1)
     features = encoder(images)["block3_conv1"]
     assert features.shape == (2, 4, 6, 6)
     drawn = decoder(features)
     assert drawn.shape == images.shape and drawn.dtype == "float32"
+    assert np.abs(drawn).max() <= 1
 
 
-def test_the_decoder_mirrors_the_encoder_and_normalises_nothing():
-    decoder, encoder = transfer.decoder(), vgg.vgg(widths=(32, 64, 128), depths=(2, 2, 1))
-    kernels = [(la.kernel.shape[2], la.kernel.shape[3])
-               for la in decoder.layers if isinstance(la, keras.layers.Conv2D)]  # fmt: skip
-    mirrored = [(la.kernel.shape[3], la.kernel.shape[2])
-                for la in encoder.layers if isinstance(la, keras.layers.Conv2D)][::-1]  # fmt: skip
-    assert kernels == mirrored
-    kinds = {type(layer).__name__ for layer in decoder.layers}
-    assert kinds == {"InputLayer", "ReflectionPadding", "Conv2D", "UpSampling2D"}
-    last = decoder.get_layer("colours")
-    assert last.activation is keras.activations.linear
-    hidden = [la for la in decoder.layers if isinstance(la, keras.layers.Conv2D)][:-1]
-    assert all(layer.activation is keras.activations.relu for layer in hidden)
+def test_the_decoder_has_the_layers_that_it_says():
+    decoder = transfer.decoder()
+    convolutions = [layer for layer in decoder.layers if isinstance(layer, keras.layers.Conv2D)]
+    shapes = [layer.kernel.shape for layer in convolutions]
+    assert shapes == [
+        (3, 3, 128, 64), *[(3, 3, 64, 64)] * 6, (3, 3, 64, 32), (3, 3, 32, 16), (5, 5, 16, 3)
+    ]  # fmt: skip
+    norms = [la for la in decoder.layers if isinstance(la, transfer.StyledNormalization)]
+    assert len(norms) == 9  # after every convolution but the last
+    # ReLU stands after every normalisation but the last of each residual block.
+    assert sum(isinstance(la, keras.layers.ReLU) for la in decoder.layers) == 6
+    # Each of them reads the same thing: two dense layers on the statistics of the features.
+    assert decoder.get_layer("style_0").input is decoder.get_layer("statistics").output
+    assert all(norm.input[1] is decoder.get_layer("style_1").output for norm in norms)
+
+
+def test_other_statistics_of_the_same_features_are_drawn_in_another_manner():
+    decoder, features = small_decoder(), normal(1, 8, 8, 6)
+    drawn = decoder(features).numpy()
+    louder = decoder(2 * features + 1).numpy()
+    assert np.abs(drawn - louder).mean() > 0.02
+    # Without what reads them every normalisation takes them out again.
+    for layer in decoder.layers:
+        if isinstance(layer, transfer.StyledNormalization):
+            layer.kernel.assign(0 * layer.kernel)
+    drawn, louder = decoder(features).numpy(), decoder(2 * features + 1).numpy()
+    np.testing.assert_allclose(drawn, louder, atol=1e-3)
+
+
+def test_each_style_of_a_batch_is_drawn_as_if_it_were_alone():
+    decoder = small_decoder()
+    features = normal(3, 4, 5, 6) * np.array([0.1, 1, 3], "float32").reshape(3, 1, 1, 1)
+    together = decoder(features).numpy()
+    alone = np.concatenate([decoder(one[None]).numpy() for one in features])
+    np.testing.assert_allclose(together, alone, atol=2e-5)
 
 
 def test_the_decoder_draws_flat_features_flat():
-    decoder = transfer.decoder(widths=(4, 5, 6))
-    drawn = decoder(np.full((1, 4, 4, 6), 0.7, "float32")).numpy()
+    drawn = small_decoder()(np.full((1, 4, 4, 6), 0.7, "float32")).numpy()
     assert np.ptp(drawn, axis=(1, 2)).max() < 1e-5
+
+
+def test_its_statistics_are_float32_under_mixed_precision():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    decoder = transfer.decoder(widths=(4, 5, 6), channels=6, blocks=1)
+    assert decoder(np.zeros((1, 4, 4, 6), "float32")).dtype == "float32"
+    assert decoder.get_layer("statistics").output.dtype == "float32"
+    assert decoder.layers[3].compute_dtype == "bfloat16"

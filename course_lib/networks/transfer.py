@@ -40,15 +40,52 @@ class InstanceNormalization(layers.Layer):
         self.beta = self.add_weight(shape=(shape[-1],), initializer="zeros", name="beta")
 
     def call(self, images):
+        return self.normalise(images, self.gamma, self.beta)
+
+    def normalise(self, images, gamma, beta):
+        """Return the formula with factors that broadcast to (batch, 1, 1, channels)."""
         values = ops.cast(images, "float32")
         mean, variance = ops.moments(values, axes=(1, 2), keepdims=True)
-        scale = ops.cast(self.gamma, "float32") * ops.rsqrt(variance + self.epsilon)
-        shift = ops.cast(self.beta, "float32") - mean * scale
+        scale = ops.cast(gamma, "float32") * ops.rsqrt(variance + self.epsilon)
+        shift = ops.cast(beta, "float32") - mean * scale
         # One product and one sum over the whole picture, in the precision of the rest.
         return images * ops.cast(scale, images.dtype) + ops.cast(shift, images.dtype)
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("course_lib")
+class Statistics(layers.Layer):
+    """Mean and deviation over the places: (batch, height, width, c) -> float32 (batch, 2 c)."""
+
+    def call(self, features):
+        mean, variance = ops.moments(ops.cast(features, "float32"), axes=(1, 2))
+        return ops.concatenate([mean, ops.sqrt(variance + 1e-5)], axis=-1)
+
+
+@keras.saving.register_keras_serializable("course_lib")
+class StyledNormalization(InstanceNormalization):
+    r"""`InstanceNormalization` whose factors depend on a style s: [x, s] -> y.
+
+    $y = (\gamma + A s)\,(x - \mu)/\sigma + \beta + B s$, A and B being 0 at first.
+    """
+
+    def build(self, shapes):
+        shape, style_shape = shapes
+        super().build(shape)
+        self.kernel = self.add_weight(
+            shape=(style_shape[-1], 2 * shape[-1]), initializer="zeros", name="kernel"
+        )
+
+    def call(self, inputs):
+        images, s = inputs
+        by_style = ops.matmul(ops.cast(s, "float32"), ops.cast(self.kernel, "float32"))
+        gamma, beta = ops.split(by_style[:, None, None, :], 2, axis=-1)
+        return self.normalise(images, self.gamma + gamma, self.beta + beta)
+
+    def compute_output_shape(self, shapes):
+        return shapes[0]
 
 
 def feed_forward(*, widths=(16, 32, 64), blocks=5):
@@ -85,30 +122,43 @@ def _convolution(x, width, kernel, *, strides=1, activation=True):
     return layers.ReLU()(x) if activation else x
 
 
-def decoder(*, widths=(32, 64, 128), depths=(2, 2, 1)):
-    """Build the mirror image of `vgg.vgg`: from its deepest features to a picture.
+def decoder(*, widths=(16, 32, 64), channels=128, blocks=3, hidden=128):
+    r"""Build the network that draws features to which AdaIN gave the statistics of a style.
 
-    Without normalisation: the style sits in means and deviations, which it would wipe out (Huang
-    and Belongie 2017, section 5.1).
+    Mean and deviation of each channel of what comes in, which after AdaIN are the style's, say how
+    every layer is to be normalised (`StyledNormalization`): one network then has a manner of
+    drawing for each style, as a network of one style has its own.
 
     Args:
-        widths, depths: as the encoder's, up to the layer whose features come in.
+        widths: channels at full, half and quarter size.
+        channels: of the features.
+        blocks: residual blocks at a quarter of the size.
+        hidden: width of the two layers that read the statistics.
 
     Returns:
-        keras.Model, features (batch, height, width, widths[-1]) -> float32 images (batch,
-        height * 2**(blocks - 1), ..., 3), about in [-1, 1], not clipped.
+        keras.Model, features (batch, height, width, channels) -> float32 images (batch,
+        4 * height, 4 * width, 3) in [-1, 1].
+
+    Sources: Huang and Belongie 2017, https://arxiv.org/abs/1703.06868, for features that carry the
+    style; Ghiasi et al. 2017, https://arxiv.org/abs/1705.06830, for normalisation that a network
+    predicts from it.
     """
-    x = features = keras.Input((None, None, widths[-1]), name="features")
-    for block in range(len(widths) - 1, -1, -1):
-        narrower = widths[block - 1] if block else None
-        outputs = [widths[block]] * (depths[block] - 1) + [narrower]
-        for number, width in enumerate(outputs, start=1):
-            if width:
-                x = layers.Conv2D(
-                    width, 3, activation="relu", kernel_initializer="he_normal",
-                    name=f"block{block + 1}_conv{depths[block] - number + 1}",
-                )(ReflectionPadding(1)(x))  # fmt: skip
-        if block:
-            x = layers.UpSampling2D(2)(x)
-    drawn = layers.Conv2D(3, 3, dtype="float32", name="colours")(ReflectionPadding(1)(x))
+    x = features = keras.Input((None, None, channels), name="features")
+    s = Statistics(name="statistics")(features)
+    for index in range(2):
+        s = layers.Dense(hidden, activation="relu", name=f"style_{index}")(s)
+    x = _styled(x, s, widths[-1])
+    for _ in range(blocks):
+        change = _styled(x, s, widths[-1])
+        x = layers.Add()([x, _styled(change, s, widths[-1], activation=False)])
+    for width in widths[-2::-1]:
+        x = _styled(layers.UpSampling2D(2)(x), s, width)
+    x = layers.Conv2D(3, 5, name="colours")(ReflectionPadding(2)(x))
+    drawn = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(features, drawn, name="decoder")
+
+
+def _styled(x, s, width, *, activation=True):
+    x = layers.Conv2D(width, 3, use_bias=False)(ReflectionPadding(1)(x))
+    x = StyledNormalization()([x, s])
+    return layers.ReLU()(x) if activation else x
