@@ -295,11 +295,7 @@ def project(synthesis, target, start, *, steps=200, learning_rate=0.1, features=
     """
     target, start = np.asarray(target, "float32"), np.asarray(start, "float32")
     layers, style_dim = synthesis.input_shape[1:]
-    if target.shape != synthesis.output_shape[1:]:
-        raise ValueError(
-            f"the synthesis draws images of shape {synthesis.output_shape[1:]}, but the target has "
-            f"{target.shape}: resize it."
-        )
+    _check_target(synthesis, target)
     if start.shape not in ((style_dim,), (layers, style_dim)):
         raise ValueError(
             f"start must have the shape ({style_dim},) or ({layers}, {style_dim}), got "
@@ -308,6 +304,42 @@ def project(synthesis, target, start, *, steps=200, learning_rate=0.1, features=
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}.")
     return _descend(synthesis, target, start, steps, learning_rate, features)
+
+
+def _check_target(synthesis, target):
+    if np.shape(target) != synthesis.output_shape[1:]:
+        raise ValueError(
+            f"the synthesis draws images of shape {synthesis.output_shape[1:]}, but the target has "
+            f"{np.shape(target)}: resize it."
+        )
+
+
+def nearest_style(synthesis, target, styles, *, features=None, batch_size=50):
+    """Return the one of many styles whose picture has the smallest loss of `project`.
+
+    A descent finds the next valley only: where it starts decides how it ends.
+
+    Args:
+        synthesis, target, features: as in `project`; features take any number of images.
+        styles: float array (count, style_dim), at least one.
+        batch_size: pictures drawn at once.
+
+    Returns:
+        float array (style_dim,), one of the styles.
+
+    Raises:
+        ValueError: if the target doesn't fit the synthesis.
+    """
+    import tensorflow as tf
+
+    _check_target(synthesis, target)
+    target = tf.constant(np.asarray(target, "float32")[None])
+    wanted = None if features is None else features(target)
+    layered = per_layer(styles, synthesis.input_shape[1]).astype("float32")
+    images = synthesis.predict(layered, batch_size=batch_size, verbose=0)
+    parts = np.split(images, range(batch_size, len(images), batch_size))
+    losses = [_losses(part, target, wanted, features) for part in parts]
+    return styles[int(np.argmin(np.concatenate(losses)))]
 
 
 def _descend(synthesis, target, start, steps, learning_rate, features):
@@ -340,13 +372,23 @@ def _comparison(synthesis, features):
             tape.watch(start)
             styles = tf.broadcast_to(start, (1, *shape))
             images = synthesis(styles, training=False)
-            loss = tf.reduce_mean(tf.square(images - target))
-            if features is not None:
-                error = tf.reduce_mean(tf.square(features(images) - wanted))
-                loss += error / (tf.reduce_mean(tf.square(wanted)) + 1e-12)
+            loss = _losses(images, target, wanted, features)[0]
         return styles, images, loss, tape.gradient(loss, start)
 
     return tf.function(compare, autograph=False, reduce_retracing=True)
+
+
+def _losses(images, target, wanted, features):
+    """Return the loss of each image, (batch,); wanted: features of the target, if any."""
+    import tensorflow as tf
+
+    def mean_square(values):
+        return tf.reduce_mean(tf.square(values), axis=range(1, len(values.shape)))
+
+    losses = mean_square(images - target)
+    if features is not None:
+        losses += mean_square(features(images) - wanted) / (mean_square(wanted) + 1e-12)
+    return losses
 
 
 def _projection(found):

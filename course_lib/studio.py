@@ -11,6 +11,7 @@ import tensorflow as tf
 from course_lib import latent_space, session_files
 
 SAMPLES = 2000  # styles from which mean, deviations and principal directions are found
+STARTS = 200  # of them, at the nearest of which a projection may start
 BETWEEN = 8  # pictures from one key frame to the next
 
 
@@ -201,6 +202,7 @@ class Studio:
         self._groups = latent_space.layer_groups(self.num_layers)
         styles = latent_space.draw_styles(self._mapping, SAMPLES, seed=0)
         self.mean = styles.mean(axis=0)
+        self._starts = np.concatenate([self.mean[None], styles[:STARTS]])
         principal, _ = latent_space.principal_directions(styles, components)
         self.directions = {f"component {i + 1}": vector for i, vector in enumerate(principal)}
         self.directions |= attributes or {}
@@ -274,8 +276,12 @@ class Studio:
         return np.concatenate([*parts, keys[-1:]])
 
     def project(self, target, *, per_layer=True, steps=200, features=None):
-        """Look for the styles of a picture, from the mean style: see `latent_space.project`."""
-        start = latent_space.per_layer(self.mean, self.num_layers) if per_layer else self.mean
+        """Look for the styles of a picture: see `latent_space.project`.
+
+        It starts at the nearest of `STARTS` random styles and the mean style.
+        """
+        start = latent_space.nearest_style(self.synthesis, target, self._starts, features=features)
+        start = latent_space.per_layer(start, self.num_layers) if per_layer else start
         return latent_space.project(self.synthesis, target, start, steps=steps, features=features)
 
     @property

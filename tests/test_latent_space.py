@@ -307,6 +307,28 @@ def test_the_feature_loss_is_relative_to_the_targets_features():
     assert found.loss == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_nearest_style_has_the_smallest_loss_of_a_projection():
+    synthesis, _ = linear_synthesis()
+    target, styles = np.array([0.3, -0.2]).reshape(1, 2, 1), normal(7, 2, seed=3)
+
+    def features(x):
+        return tf.reduce_sum(x, axis=(2, 3)) ** 2
+
+    for extractor in (None, features):
+        losses = [
+            next(latent_space.project(synthesis, target, w, steps=1, features=extractor)).loss
+            for w in styles
+        ]
+        for batch_size in (50, 3):
+            found = latent_space.nearest_style(
+                synthesis, target, styles, features=extractor, batch_size=batch_size
+            )
+            np.testing.assert_array_equal(found, styles[np.argmin(losses)])
+    assert np.argmin(losses) > 0
+    with pytest.raises(ValueError, match=r"but the target has \(2, 2, 1\): resize it"):
+        latent_space.nearest_style(synthesis, np.zeros((2, 2, 1)), styles)
+
+
 def test_the_first_update_is_adams_times_the_ramp():
     synthesis, weights = linear_synthesis()
     start, target = normal(3, 2, seed=3), np.array([0.3, -0.2]).reshape(1, 2, 1)

@@ -246,15 +246,24 @@ def test_a_film_goes_straight_from_key_to_key(desk):
     np.testing.assert_allclose(film[5], 0.75 * keys[1] + 0.25 * keys[2], atol=1e-6)
 
 
+def test_a_projection_may_start_at_the_mean_style(desk):
+    target = desk.synthesis(latent_space.per_layer(desk.mean[None], 5)).numpy()[0]
+    found = next(desk.project(target, steps=1))
+    np.testing.assert_allclose(found.styles, np.tile(desk.mean, (5, 1)), atol=1e-6)
+
+
 def test_a_film_of_one_look_is_refused(desk):
     with pytest.raises(ValueError, match="at least two key frames, got 1"):
         desk.film([Look()])
 
 
 @pytest.mark.parametrize("per_layer", [True, False])
-def test_a_projection_starts_at_the_mean(desk, per_layer):
-    target = desk.image(Look(psi=1.0))
+def test_a_projection_starts_at_the_nearest_of_some_random_styles(desk, per_layer):
+    known = latent_space.draw_styles(desk._mapping, studio.SAMPLES, seed=0)[studio.STARTS - 1]
+    target = desk.synthesis(latent_space.per_layer(known[None], 5)).numpy()[0]
     found = list(desk.project(target, per_layer=per_layer, steps=20))
-    np.testing.assert_allclose(found[0].styles, np.tile(desk.mean, (5, 1)), atol=1e-6)
+    np.testing.assert_allclose(found[0].styles, np.tile(known, (5, 1)), atol=1e-6)
+    target = desk.image(Look(psi=1.0))
+    found = list(desk.project(target, per_layer=per_layer, steps=60))
     assert found[-1].loss < found[0].loss
     assert (np.ptp(found[-1].styles, axis=0).max() > 0) == per_layer
