@@ -263,7 +263,5 @@ def test_a_projection_starts_at_the_nearest_of_some_random_styles(desk, per_laye
     target = desk.synthesis(latent_space.per_layer(known[None], 5)).numpy()[0]
     found = list(desk.project(target, per_layer=per_layer, steps=20))
     np.testing.assert_allclose(found[0].styles, np.tile(known, (5, 1)), atol=1e-6)
-    target = desk.image(Look(psi=1.0))
-    found = list(desk.project(target, per_layer=per_layer, steps=60))
-    assert found[-1].loss < found[0].loss
-    assert (np.ptp(found[-1].styles, axis=0).max() > 0) == per_layer
+    *_, found = desk.project(0.9 * target, per_layer=per_layer, steps=5)
+    assert (np.ptp(found.styles, axis=0).max() > 0) == per_layer
