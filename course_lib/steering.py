@@ -149,12 +149,13 @@ def _derivative(synthesis, properties):
     return tf.function(derivative, autograph=False, input_signature=signature)
 
 
-def walk(synthesis, styles, direction, locked, amount, *, parts=6, properties=PROPERTIES):
+def walk(synthesis, styles, direction, locked, amount, *, parts=6, settle=4, properties=PROPERTIES):
     """Move faces along a direction, at each step at right angles to what changes the locked.
 
     A direction found for all faces holds a linear score. At one face the encoder's reading changes
     along another direction, and along yet another after a step: each step asks for it anew, and
-    takes back what has drifted so far, by no more than its own length.
+    takes back what has drifted so far, by no more than its own length. What the last one leaves is
+    taken back by steps that get no further along the direction.
 
     Args:
         synthesis, styles: as in `score_gradients`.
@@ -162,6 +163,7 @@ def walk(synthesis, styles, direction, locked, amount, *, parts=6, properties=PR
         locked: names of properties.
         amount: how far each face gets along `direction`.
         parts: number of steps.
+        settle: number of steps after them that only take back; without locks there are none.
         properties: as in `scores`.
 
     Returns:
@@ -172,14 +174,14 @@ def walk(synthesis, styles, direction, locked, amount, *, parts=6, properties=PR
     """
     held = {name: properties[name] for name in locked}
     styles, start = np.asarray(styles, np.float64), None
-    step = amount / parts
-    for _ in range(parts):
+    longest = abs(amount / parts)
+    for step in [amount / parts] * parts + [0.0] * (settle if held else 0):
         found = _values_and_gradients(synthesis, styles, held) if held else {}
         values = np.array([value for value, _ in found.values()]).reshape(len(held), len(styles))
         start = values if start is None else start
         gradients = np.array([g for _, g in found.values()]).reshape(len(held), *styles.shape)
         lengths = np.linalg.norm(gradients, axis=-1) + 1e-12
-        back = np.clip((start - values) / lengths, -abs(step), abs(step))
+        back = np.clip((start - values) / lengths, -longest, longest)
         normals = gradients / lengths[..., None]
         moves = [
             move(direction, normals[:, face], step, back[:, face]) for face in range(len(styles))
