@@ -88,8 +88,11 @@ def restyle(features, styles, shares=None, strength=1.0):
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must be from 0 to 1, got {strength}.")
     pairs = zip(shares / shares.sum(), styles, strict=True)
-    mixed = sum(float(share) * style.adain(features, wanted) for share, wanted in pairs)
+    mixed = sum(float(share) * _adain(features, wanted) for share, wanted in pairs)
     return (1 - strength) * features + strength * mixed
+
+
+_adain = tf.function(style.adain, autograph=False, reduce_retracing=True)
 
 
 def decode(decoder, features, size):
