@@ -237,9 +237,12 @@ def test_each_style_of_a_batch_is_drawn_as_if_it_were_alone():
 
 
 def test_the_decoder_draws_flat_features_flat():
-    # Of a flat map each normalisation enlarges what rounding has left, up to 300 times.
-    drawn = small_decoder()(np.full((1, 4, 4, 6), 0.7, "float32")).numpy()
-    assert np.ptp(drawn, axis=(1, 2)).max() < 0.01
+    decoder = small_decoder()
+    for layer in decoder.layers:
+        if isinstance(layer, transfer.StyledNormalization):
+            layer.epsilon = 1.0  # else it enlarges, 300 times, what rounding has left
+    drawn = decoder(np.full((1, 4, 4, 6), 0.7, "float32")).numpy()
+    assert np.ptp(drawn, axis=(1, 2)).max() < 1e-5
 
 
 def test_its_statistics_are_float32_under_mixed_precision():
