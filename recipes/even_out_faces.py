@@ -6,8 +6,9 @@ latents. So it alone is trained further, the drawing part stays as it is: the me
 that a reader gives to each value of each attribute are to be those of avatars.
 
 The reader is trained here, with another seed, narrower and shorter than the shipped encoder, and
-not kept. Kernel distance and total variation are measured with the shipped encoder, which has no
-part in this. Writes data/checkpoints/faces_64.npz with its provenance, the old one's among it.
+not kept; its avatars are among those of the encoder. Kernel distance and total variation are
+measured with the shipped encoder, which has no part in this. Writes data/checkpoints/faces_64.npz
+with its provenance, the old one's among it.
 """
 
 import argparse

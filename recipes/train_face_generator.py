@@ -6,9 +6,9 @@ where a picture costs a tenth and a half of one at 64x64. At 64x64 there are thr
 of which the learning rate falls along a cosine. In the second one the weight of the penalties falls
 to a tenth as well and stays there, which lets the discriminator see finer things, such as how often
 a mouth is open. The checkpoint that is shipped is the one at 64x64 with the smallest kernel
-distance to held-out avatars. Writes
-data/checkpoints/faces_64.npz with its provenance; interrupted, it goes on from the last checkpoint.
-With --measure-only it measures the shipped file once more and changes only the numbers beside it.
+distance to held-out avatars. Writes data/checkpoints/faces_64.npz with its provenance; interrupted,
+it goes on from the last checkpoint. recipes/even_out_faces.py goes on from it. With --measure-only
+it measures the shipped file once more and changes only the numbers beside it.
 """
 
 import argparse
