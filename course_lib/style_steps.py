@@ -220,8 +220,9 @@ class AdainConfig(FeedForwardConfig):
 def make_adain_step(decoder, encoder, optimizer, config):
     """Return the update of the decoder that turns features with another style into pictures.
 
-    It makes the loss of a network of one style small, over all styles. A quarter of the pictures
-    is also drawn with its own statistics, and ought to come back as it was.
+    It makes the loss of a network of one style small, over all styles, at all strengths, and
+    between any two styles (`mixtures`). A quarter of the pictures is also drawn with its own
+    statistics, and ought to come back as it was.
 
     Args:
         decoder: Keras model of `transfer.decoder`.
@@ -244,12 +245,16 @@ def make_adain_step(decoder, encoder, optimizer, config):
     def step(pair):
         contents, styles = pair
         content_features, style_features = encoder(contents), encoder(styles)
-        own, wanted = content_features[ADAIN_LAYER], _grams(style_features)
-        target = style.adain(own, style_features[ADAIN_LAYER])
+        own = tf.cast(content_features[ADAIN_LAYER], tf.float32)
+        mix = functools.partial(_mixed, *mixtures(optimizer.iterations, contents.shape[0]))
+        target = mix(own, style.adain(own, style_features[ADAIN_LAYER]),
+                     style.adain(own, tf.roll(style_features[ADAIN_LAYER], 1, axis=0)))  # fmt: skip
+        kept, asked = _grams(content_features), _grams(style_features)
+        wanted = {n: mix(kept[n], asked[n], tf.roll(asked[n], 1, axis=0)) for n in asked}
         few = max(1, contents.shape[0] // 4)
         with tf.GradientTape() as tape:
             images = decoder(target, training=True)
-            unchanged = decoder(tf.cast(own[:few], tf.float32), training=True)
+            unchanged = decoder(own[:few], training=True)
             terms = _terms(images, encoder(images), content_features, wanted)
             terms["identity"] = tf.reduce_mean(tf.square(unchanged - contents[:few]))
             loss = steps.scale(optimizer, weighted(terms, config))
@@ -257,3 +262,21 @@ def make_adain_step(decoder, encoder, optimizer, config):
         return terms
 
     return tf.function(step, autograph=False)
+
+
+def mixtures(step, count):
+    """Return (strengths, shares) of a training step, float32 (count,) each, repeatable.
+
+    A strength is how much a picture gets of its style, a share how much of that is its own style
+    and not its neighbour's in the batch. Each is 1 with probability 1/3, or spread evenly over
+    [0, 1].
+    """
+    drawn = tf.random.stateless_uniform((2, count), [0, tf.cast(step, tf.int32)])
+    return tf.unstack(tf.minimum(1.5 * drawn, 1.0))
+
+
+def _mixed(strengths, shares, own, styled, neighbours):
+    """Return features or Gram matrices of each picture, with its strength and share."""
+    around = (-1,) + (1,) * (len(own.shape) - 1)
+    strengths, shares = (tf.reshape(value, around) for value in (strengths, shares))
+    return own + strengths * (shares * styled + (1 - shares) * neighbours - own)

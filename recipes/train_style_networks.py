@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from provenance import provenance
+from scipy import ndimage
 
 from course_lib import fast_style, runtime, shipped, style_steps, train
 from course_lib.classify import warm_cosine
@@ -31,14 +32,54 @@ def contents():
 
 
 def styles():
-    """Return uint8 (count, SIDE, SIDE, 3): paintings of all manners, textures and photographs."""
+    """Return uint8 (count, SIDE, SIDE, 3): paintings of all manners, textures, photographs, and
+    two inventions of `invented` for each of these."""
     painted = [
         paintings.make(m, size=SIDE, seed=s) for m in paintings.MANNERS for s in range(10, 50)
     ]
     textures = np.repeat(catalog.load("textures", size=SIDE).pixels, 3, axis=-1)
-    return np.concatenate(
+    known = np.concatenate(
         [np.stack(painted), textures, catalog.load("photographs", size=SIDE).pixels]
     )
+    random = np.random.default_rng(0)
+    return np.concatenate([known, *([invented(known, random) for _ in known] for _ in range(2))])
+
+
+def invented(known, random):
+    """Return a manner that is none of the known ones, uint8 (SIDE, SIDE, 3).
+
+    One picture where a third one is light and another where it is dark, each turned or mirrored,
+    bent along smooth waves, and with other colours: a decoder that has met the known manners only
+    draws any other as the nearest of them.
+    """
+    light, dark, where = (turned(known[random.integers(len(known))], random) for _ in range(3))
+    mask = where.mean(-1, keepdims=True)
+    mask = 1 / (1 + np.exp((np.quantile(mask, random.uniform(0, 1)) - mask) / 8))
+    return recoloured(bent(mask * light + (1 - mask) * dark, random), random)
+
+
+def turned(pixels, random):
+    """Return a square picture turned by quarters, mirrored or not, float."""
+    turned = np.rot90(pixels, random.integers(4))
+    return turned[:, :: random.choice((-1, 1))].astype("float32")
+
+
+def bent(pixels, random):
+    """Return a picture whose points are moved by smooth noise, by up to a tenth of the side."""
+    reach = random.uniform(0, 0.1) * SIDE
+    waves = ndimage.gaussian_filter(random.normal(size=(2, SIDE, SIDE)), (0, *(SIDE / 12,) * 2))
+    places = np.indices((SIDE, SIDE)) + reach * waves / np.abs(waves).max()
+    channels = np.moveaxis(pixels, -1, 0)
+    moved = [ndimage.map_coordinates(c, places, order=1, mode="mirror") for c in channels]
+    return np.stack(moved, axis=-1)
+
+
+def recoloured(pixels, random):
+    """Return uint8 pixels with colours turned by a random rotation or mirroring of RGB."""
+    turn, _ = np.linalg.qr(random.normal(size=(3, 3)))
+    mean = pixels.mean((0, 1))
+    contrast, middle = random.uniform(0.3, 1.2), mean + random.normal(scale=30, size=3)
+    return np.clip((pixels - mean) @ turn * contrast + middle, 0, 255).astype("uint8")
 
 
 def measures(name, style_seed, *, size=192):
@@ -71,7 +112,7 @@ def make_step(settings, encoder, network, optimizer):
     if settings.name == "adain":
         config = style_steps.AdainConfig(**weights)
         step = style_steps.make_adain_step(network, encoder, optimizer, config)
-        return config, step, (contents(), styles()), (0.4, 0.5)
+        return config, step, (contents(), styles()), (0.4, 0.2)
     config = style_steps.FeedForwardConfig(**weights)
     painting = images.to_float(paintings.make(settings.name, size=256, seed=settings.style_seed))
     step = style_steps.make_feed_forward_step(network, encoder, painting, optimizer, config)
