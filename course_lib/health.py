@@ -257,7 +257,7 @@ def _judge_gradient(name):
 
 def _judge_diversity(value, rows):
     words = {
-        HEALTHY: "samples differ from each other about as real images do",
+        HEALTHY: f"at least {ALIKE:g} of the differences between real images",
         WATCH: f"below {ALIKE:g}: samples resemble each other",
         BROKEN: f"below {ONE:g}: nearly one picture, mode collapse",
     }
@@ -266,7 +266,7 @@ def _judge_diversity(value, rows):
 
 def _judge_novelty(value, rows):
     words = {
-        HEALTHY: "no nearer to the training images than unseen real images are",
+        HEALTHY: f"from {NEAR:g} on: not much nearer to them than unseen real images",
         WATCH: f"below {NEAR:g}: nearer to training images than real images are",
         BROKEN: f"below {COPIES:g}: copies of training images",
     }

@@ -172,13 +172,25 @@ def adain_in_numpy(content, wanted):
     return (content - mean) / deviation * wanted_deviation + wanted.mean(axes, keepdims=True)
 
 
-def any_style_terms(encoder, images, contents, styles):
-    """The mean over pictures of the terms of one style, of each picture with its own."""
-    pairs = zip(images, contents, styles, strict=True)
-    each = [one_style_terms(encoder, x[None], c[None], s) for x, c, s in pairs]
-    means = {name: np.mean([terms[name] for terms in each]) for name in ("style", "variation")}
-    drawn, wanted = (normalised(features(encoder, x)["block3_conv2"]) for x in (images, contents))
-    return means | {"content": relative(drawn, wanted)}
+def mixture(own, styled, neighbours, strengths, shares):
+    """What each picture is asked for, one after the other."""
+    rows = zip(own, styled, neighbours, strengths, shares, strict=True)
+    return np.stack([(1 - a) * o + a * w * s + a * (1 - w) * n for o, s, n, a, w in rows])
+
+
+def any_style_terms(encoder, images, contents, styles, strengths, shares):
+    """The mean over pictures of the errors of their mixed Gram matrices, and the other terms."""
+    drawn, own, asked = (features(encoder, x) for x in (images, contents, styles))
+    errors = np.zeros(len(images))
+    for name in style.STYLE_LAYERS:
+        found, kept, wanted = (gram(values[name]) for values in (drawn, own, asked))
+        goal = mixture(kept, wanted, wanted[[-1, *range(len(wanted) - 1)]], strengths, shares)
+        errors += [relative(f, g) for f, g in zip(found, goal, strict=True)]
+    pair = (normalised(values["block3_conv2"]) for values in (drawn, own))
+    return {
+        "content": relative(*pair), "style": errors.mean(),
+        "variation": variation(images.astype("float64")),
+    }  # fmt: skip
 
 
 class Draw(Paint):
@@ -200,26 +212,39 @@ def test_the_adain_step_goes_down_its_weighted_sum(encoder):
     config = style_steps.AdainConfig(2.0, 0.7, 0.4, 3.0)
     step = style_steps.make_adain_step(decoder, encoder, keras.optimizers.SGD(0.1), config)
     reported = step((contents, styles))
+    drawn_by_chance = [np.array(values, "float64") for values in style_steps.mixtures(0, 4)]
 
     def loss(colour):
         images = base + colour.astype("float32")
-        terms = any_style_terms(encoder, images, contents, styles)
+        terms = any_style_terms(encoder, images, contents, styles, *drawn_by_chance)
         terms["identity"] = ((images[:1] - contents[:1]).astype("float64") ** 2).mean()
         return sum(getattr(config, name) * value for name, value in terms.items())
 
     expected = -0.1 * np.array(by_differences(loss, 3))
     np.testing.assert_allclose(decoder.get_weights()[0], expected, rtol=0.02, atol=2e-3)
-    before = any_style_terms(encoder, base, contents, styles)
+    before = any_style_terms(encoder, base, contents, styles, *drawn_by_chance)
     before["identity"] = ((base[:1] - contents[:1]).astype("float64") ** 2).mean()
     assert set(reported) == set(before)
     for name, value in before.items():
         np.testing.assert_allclose(reported[name], value, rtol=1e-3, err_msg=name)
-    # What it drew from: the contents' features with the styles' statistics, and with their own.
-    own = features(encoder, contents)["block3_conv1"]
+    # What it drew from: the contents' features with the mixed statistics, and with their own.
+    own, other = (features(encoder, x)["block3_conv1"] for x in (contents, styles))
     styled, kept = sorted(draw.given, key=len, reverse=True)
-    wanted = adain_in_numpy(own, features(encoder, styles)["block3_conv1"])
-    np.testing.assert_allclose(styled, wanted, atol=1e-3)
+    pair = adain_in_numpy(own, other), adain_in_numpy(own, other[[-1, 0, 1, 2]])
+    np.testing.assert_allclose(styled, mixture(own, *pair, *drawn_by_chance), atol=1e-3)
     np.testing.assert_allclose(kept, own[:1], atol=1e-4)
+
+
+def test_half_of_the_strengths_and_shares_are_1_and_the_others_anything_below():
+    drawn = np.array([style_steps.mixtures(step, 4) for step in range(1000)])
+    assert drawn.min() >= 0 and drawn.max() == 1
+    for values in (drawn[:, 0], drawn[:, 1]):
+        assert (values == 1).mean() == pytest.approx(0.5, abs=0.03)
+        below = values[values < 1]
+        assert np.histogram(below, 4, (0, 1))[0] / below.size == pytest.approx(0.25, abs=0.03)
+    correlation = np.corrcoef(drawn[:, 0].ravel(), drawn[:, 1].ravel())[0, 1]
+    assert abs(correlation) < 0.05
+    np.testing.assert_array_equal(style_steps.mixtures(7, 4), drawn[7])
 
 
 def test_steps_make_the_loss_of_the_decoder_smaller(encoder):
