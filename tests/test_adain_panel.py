@@ -155,7 +155,7 @@ def test_a_file_that_is_no_picture_is_told_and_changes_nothing(panel):
     panel.upload.set_state(upload(content=b"no picture"))
     with pytest.raises(ValueError, match="no readable PNG"):
         panel.worker.run()
-    assert "no readable PNG" in said(panel) and panel.content.value == "leaf"
+    assert "own.png is no readable PNG" in said(panel) and panel.content.value == "leaf"
 
 
 def test_the_page_shows_the_picture_the_styles_and_the_point(panel):

@@ -262,7 +262,7 @@ def test_damaged_bytes_raise_value_error_or_give_a_picture_and_nothing_else(form
         try:
             assert images.read_image(bytes(raw)).dtype == np.uint8
         except ValueError as error:
-            assert "the uploaded bytes" in str(error)
+            assert "the uploaded picture" in str(error)
 
 
 @pytest.mark.parametrize("place", [0.5, -14])

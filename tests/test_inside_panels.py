@@ -132,7 +132,7 @@ def test_an_upload_of_the_right_size_is_taken_as_it_is(panel):
 def test_a_broken_upload_is_said_and_changes_nothing(panel):
     before = panel.image.value
     upload(panel, b"GIF89a no picture at all", "a.gif")
-    assert "looks like GIF" in panel.status.value
+    assert "looks like GIF" in panel.status.value and "a.gif" in panel.status.value
     assert panel.controls["picture"].max == 2 and panel.image.value == before
 
 

@@ -287,7 +287,7 @@ def test_a_file_that_is_no_picture_is_said(panel):
     panel.upload.set_state({"value": bad})
     with pytest.raises(ValueError):
         panel.worker.run()
-    assert "ValueError" in panel.status.value and panel.project.disabled
+    assert "x.png is no readable PNG" in panel.status.value and panel.project.disabled
 
 
 # Files --------------------------------------------------------------------------------------------

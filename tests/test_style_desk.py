@@ -354,7 +354,7 @@ def test_a_file_that_is_no_picture_is_said_and_changes_nothing(panel, content, w
     panel.uploads["first"].set_state({"value": bad})
     with pytest.raises(ValueError):
         panel.worker.run()
-    assert words in panel.status.value and panel.session.settings == START
+    assert f"x.png is {words}" in panel.status.value and panel.session.settings == START
 
 
 # Files --------------------------------------------------------------------------------------------

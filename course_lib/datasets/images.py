@@ -107,6 +107,7 @@ def read_image(
     channels: int = 3,
     max_pixels: int = MAX_PIXELS,
     method: str = "bicubic",
+    name: str | None = None,
 ) -> np.ndarray:
     """Decodes one PNG, JPEG or WEBP picture safely.
 
@@ -120,6 +121,7 @@ def read_image(
         channels: 3 for RGB, 1 for grey (ITU-R 601 luma).
         max_pixels: Largest width times height that is decoded, in pixels.
         method: Resampling method, one of `METHODS`; all but "nearest" are antialiased.
+        name: What messages call a picture that is no path; else its own name, if it has one.
 
     Returns:
         uint8 array (height, width, channels).
@@ -137,7 +139,7 @@ def read_image(
             image = _decode(stream, name=os.fspath(source), max_pixels=max_pixels)
     else:
         raw = source.read() if hasattr(source, "read") else bytes(source)
-        name = str(getattr(source, "name", "the uploaded bytes"))
+        name = name or str(getattr(source, "name", "the uploaded picture"))
         image = _decode(io.BytesIO(raw), name=name, max_pixels=max_pixels)
     if channels == 1:
         image = image.convert("L")

@@ -154,7 +154,7 @@ class AdainPanel:
     def _add(self, file, content):
         """Take a content of the reader's own, cut square and at the size of the others."""
         side = len(next(iter(self.contents.values())))
-        self.contents[file] = pixels.to_float(pixels.read_image(content, size=side))
+        self.contents[file] = pixels.to_float(pixels.read_image(content, size=side, name=file))
         self._files[file] = file
         self._features.pop(file, None)
         self._note = f"{file}, cut square, {side} × {side}"

@@ -3,7 +3,8 @@
 const SIZE = 150; // pixels on the page
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const clamp = (value) => Math.min(1, Math.max(0, value));
-const round = (value) => Math.round(value * 1000) / 1000;
+// To the step of the sliders: the page would round theirs, and send it back while the point moves.
+const round = (value) => Math.round(value * 100) / 100;
 
 function render({ model, el }) {
   const canvas = document.createElement("canvas");
@@ -14,7 +15,7 @@ function render({ model, el }) {
   canvas.style.cssText = `width:${SIZE}px;height:${SIZE}px;touch-action:none;cursor:move`;
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-label",
-    "Place between four seeds. Drag the point, or move it with the arrow keys, with Shift further.");
+    "Place between four corners. Drag the point, or move it with the arrow keys, with Shift further.");
   el.appendChild(canvas);
 
   function paint() {

@@ -307,9 +307,10 @@ class KernelWorkbench:
     def _read(self, file):
         """Take an uploaded file; one that can't be read changes nothing and says why."""
         try:
-            pixels = images.read_image(bytes(file["content"]), size=SIDE, channels=1)
+            content, name = bytes(file["content"]), file["name"]
+            pixels = images.read_image(content, size=SIDE, channels=1, name=name)
         except ValueError as error:
-            self._note = f"{file['name']}: {error}"
+            self._note = str(error)
             return
         code = f"images.read_image({file['name']!r}, size={SIDE}, channels=1)"
         code = f"picture = images.to_float({code}).astype(float)[..., 0]"

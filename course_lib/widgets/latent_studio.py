@@ -218,7 +218,7 @@ class LatentStudio(StudioControls):
 
     def _read(self, name, content):
         side, _, channels = self.studio.synthesis.output_shape[1:]
-        pixels = images.read_image(content, size=side, channels=channels)
+        pixels = images.read_image(content, size=side, channels=channels, name=name)
         self._stop()
         self._target, self._waits = (name, images.to_float(pixels)), True
         self.project.disabled = False

@@ -147,7 +147,7 @@ class PicturePanel:
     def _add(self, name, content):
         """Take a picture of the reader's own, cut square and at the size that the network wants."""
         side, channels = self._images[0].shape[1:]
-        found = pixels.read_image(content, channels=channels)
+        found = pixels.read_image(content, channels=channels, name=name)
         fitting = pixels.resize(found[None], side)[0]
         self._images.append(pixels.to_float(fitting))
         index = len(self._images) - 1

@@ -205,7 +205,7 @@ class StyleDesk(StyleControls):
 
     def _take(self, field, name, content):
         """Take a picture of the reader's own: cut square, and chosen."""
-        whole = images.read_image(content)
+        whole = images.read_image(content, name=name)
         pixels = images.resize(whole[None], style_session.SIDE)[0]
         kind = "content" if field == "content" else "style"
         self._change({field: self.session.add(kind, name, pixels)})
