@@ -31,9 +31,9 @@ def contents():
     return np.concatenate([np.repeat(photographs, 6, axis=0), textures, faces])
 
 
-def styles():
+def styles(inventions):
     """Return uint8 (count, SIDE, SIDE, 3): paintings of all manners, textures, photographs, and
-    two inventions of `invented` for each of these."""
+    so many times as many pictures of `invented`."""
     painted = [
         paintings.make(m, size=SIDE, seed=s) for m in paintings.MANNERS for s in range(10, 50)
     ]
@@ -42,7 +42,8 @@ def styles():
         [np.stack(painted), textures, catalog.load("photographs", size=SIDE).pixels]
     )
     random = np.random.default_rng(0)
-    return np.concatenate([known, *([invented(known, random) for _ in known] for _ in range(2))])
+    more = [invented(known, random) for _ in range(inventions * len(known))]
+    return np.concatenate([known, np.stack(more)]) if more else known
 
 
 def invented(known, random):
@@ -112,7 +113,7 @@ def make_step(settings, encoder, network, optimizer):
     if settings.name == "adain":
         config = style_steps.AdainConfig(**weights)
         step = style_steps.make_adain_step(network, encoder, optimizer, config)
-        return config, step, (contents(), styles()), (0.4, 0.2)
+        return config, step, (contents(), styles(settings.inventions)), (0.4, 0.2)
     config = style_steps.FeedForwardConfig(**weights)
     painting = images.to_float(paintings.make(settings.name, size=256, seed=settings.style_seed))
     step = style_steps.make_feed_forward_step(network, encoder, painting, optimizer, config)
@@ -159,6 +160,7 @@ def main():
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--size", type=int, default=192, help="of the crops")
     parser.add_argument("--style-weight", type=float, default=None)
+    parser.add_argument("--inventions", type=int, default=2, help="for each known style, of adain")
     parser.add_argument("--style-seed", type=int, default=0, help="which painting")
     parser.add_argument("--start", default=None, help="shipped network to start from")
     parser.add_argument("--rate", type=float, default=2e-3)
