@@ -3,8 +3,9 @@
 On the same contents and styles: L-BFGS on the loss that the networks of one style were trained
 with, from the content on; the shipped network of each style; AdaIN with the shipped decoder.
 Seconds are wall-clock, without compilation; of the networks the median over calls for one picture.
-Losses are those of `style_steps.make_terms` for all three. Then the flicker under shifts
-(`fast_style.shift_stability`). Writes data/results/12_style.json.
+Losses are those of `style_steps.make_terms` for all three. Then AdaIN with styles that its decoder
+never met in training, and the flicker under shifts (`fast_style.shift_stability`). Writes
+data/results/12_style.json.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import skimage.data
 from provenance import provenance
 
 from course_lib import descent, fast_style, runtime, shipped, style_steps
@@ -43,6 +45,24 @@ def networks():
             painting = images.to_float(paintings.make(manner, size=256, seed=seed))
             found[manner] = shipped.load(name), painting
     return found
+
+
+def never_met():
+    """Return dict of name -> (None, photograph) of what the decoder was not trained on."""
+    pictures = {
+        "tissue": skimage.data.immunohistochemistry(),
+        "motorcycle": skimage.data.stereo_motorcycle()[0],
+        "coins": np.repeat(skimage.data.coins()[..., None], 3, axis=-1),
+    }
+    return {name: (None, square(pixels, 256)) for name, pixels in pictures.items()}
+
+
+def square(pixels, size):
+    """Return the middle square of uint8 (height, width, 3) as float (size, size, 3)."""
+    side = min(pixels.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    middle = pixels[None, top : top + side, left : left + side]
+    return images.to_float(images.resize(middle, size))[0]
 
 
 def median_seconds(call, repeats):
@@ -74,11 +94,11 @@ def optimised(*arguments):
 
 
 def ways_of(encoder, decoder, network, painting):
-    """Return dict of the two ways in one pass -> callable, picture -> picture."""
-    return {
-        "one style": functools.partial(fast_style.stylise, network),
-        "any style": lambda image: fast_style.any_style(encoder, decoder, image, [painting]),
-    }
+    """Return dict of the ways in one pass -> callable, picture -> picture; network may be None."""
+    ways = {"any style": lambda image: fast_style.any_style(encoder, decoder, image, [painting])}
+    if network is None:
+        return ways
+    return {"one style": functools.partial(fast_style.stylise, network)} | ways
 
 
 def in_known_style(encoder, decoder, wanted, content):
@@ -115,20 +135,22 @@ def compare(settings, encoder, decoder, styles):
             wanted = fast_style.encode(encoder, painting)
             call = functools.partial(in_known_style, encoder, decoder, wanted, content)
             row["any style"]["seconds, style known"] = median_seconds(call, settings.repeats)
-            rows.append(row)
             print(row, flush=True)
+            for way in set(row) & {"optimisation", "one style", "any style"}:
+                row[way]["seconds"] = round(row[way]["seconds"], 4)
+            rows.append(row)
     return rows
 
 
-def summary(rows):
+def summary(rows, networks=("one style", "any style")):
     """Return the medians over the rows, and what the networks gain and lose."""
     found = {}
-    for way in ("optimisation", "one style", "any style"):
+    for way in ("optimisation", *networks):
         found[way] = {
             name: statistics.median(row[way][name] for row in rows)
             for name in ("seconds", "style", "content")
         }
-    for way in ("one style", "any style"):
+    for way in networks:
         equal = [row[way]["optimisation gets there in"] for row in rows]
         equal = [seconds for seconds in equal if seconds is not None]
         found[way] |= {
@@ -183,15 +205,14 @@ def main():
     encoder, decoder = shipped.load("style_encoder"), shipped.load("style_adain")
     styles = networks()
     rows = compare(settings, encoder, decoder, styles)
+    others = compare(settings, encoder, decoder, never_met())
     table = {"size": settings.size, "evaluations": settings.evaluations}
     table |= {"repeats": settings.repeats, "summary": summary(rows)}
+    table["never met"] = {"summary": summary(others, ["any style"]), "rows": others}
     table |= {"steadiness": steadiness(settings, encoder, decoder, styles), "rows": rows}
     table |= provenance(seed=0, started=started)
-    for row in rows:
-        for way in ("optimisation", "one style", "any style"):
-            row[way]["seconds"] = round(row[way]["seconds"], 4)
     Path(settings.out).write_text(json.dumps(table, indent=1) + "\n")
-    print(json.dumps(table["summary"], indent=1))
+    print(json.dumps(table["summary"] | {"never met": table["never met"]["summary"]}, indent=1))
 
 
 if __name__ == "__main__":
