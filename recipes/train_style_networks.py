@@ -150,6 +150,8 @@ def trained(settings):
         return None
     facts = provenance(seed=settings.seed, started=started)
     facts |= {"images": settings.images, "style painting": settings.style_seed}
+    if settings.start:
+        facts["before"] = {k: v for k, v in shipped.facts(settings.start).items() if k != "network"}
     return network, facts | {"builder": f"transfer.{builder.__name__}", "arguments": {}}
 
 
