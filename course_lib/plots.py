@@ -111,6 +111,8 @@ def curves(series, *, x, xlabel, ylabel, title=None, guides=None):
         axis.axhline(value, color="0.5", linestyle=":", linewidth=1)
         axis.annotate(label, (1, value), xycoords=("axes fraction", "data"), fontsize=8,
                       ha="right", va="bottom", color="0.35")  # fmt: skip
+    if guides:
+        axis.margins(y=0.08)  # room for the label of the highest line
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axis.title.set_fontsize(10)
     axis.legend(fontsize=8)
