@@ -85,6 +85,13 @@ def test_guides_are_horizontal_lines_with_their_name():
     assert "2 ln 2" in [text.get_text() for text in figure.axes[0].texts]
 
 
+def test_the_label_of_the_highest_guide_stays_inside():
+    figure = plots.curves({"a": [1, 2]}, x=[0, 1], xlabel="x", ylabel="y", guides={"top": 2.1})
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    assert axis.texts[0].get_window_extent().y1 <= axis.get_window_extent().y1
+
+
 def test_a_curve_of_another_length_is_refused():
     with pytest.raises(ValueError, match="curve 'a' has 3 points but x has 2"):
         plots.curves({"a": [1, 2, 3]}, x=[0, 1], xlabel="x", ylabel="y")
