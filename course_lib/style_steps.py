@@ -268,11 +268,11 @@ def mixtures(step, count):
     """Return (strengths, shares) of a training step, float32 (count,) each, repeatable.
 
     A strength is how much a picture gets of its style, a share how much of that is its own style
-    and not its neighbour's in the batch. Each is 1 with probability 1/2, or spread evenly over
+    and not its neighbour's in the batch. Each is 1 with probability 2/3, or spread evenly over
     [0, 1].
     """
     drawn = tf.random.stateless_uniform((2, count), [0, tf.cast(step, tf.int32)])
-    return tf.unstack(tf.minimum(2 * drawn, 1.0))
+    return tf.unstack(tf.minimum(3 * drawn, 1.0))
 
 
 def _mixed(strengths, shares, own, styled, neighbours):
