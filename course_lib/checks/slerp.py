@@ -6,9 +6,9 @@ from course_lib.checks import engine
 
 STUB = '''\
 def slerp(first, second, share):
-    """Return the vector that lies `share` of the way along the arc from `first` to `second`.
+    """Return the mixture of `first` and `second` with the two weights of the formula above.
 
-    first, second: NumPy arrays (latent_dim,), float64, neither parallel nor opposite.
+    first, second: NumPy arrays (latent_dim,), float64, of any lengths, neither parallel nor opposite.
     share: number from 0 (gives `first`) to 1 (gives `second`).
     """
     return ...
@@ -16,9 +16,9 @@ def slerp(first, second, share):
 
 SOLUTION = '''\
 def slerp(first, second, share):
-    """Return the vector that lies `share` of the way along the arc from `first` to `second`.
+    """Return the mixture of `first` and `second` with the two weights of the formula above.
 
-    first, second: NumPy arrays (latent_dim,), float64, neither parallel nor opposite.
+    first, second: NumPy arrays (latent_dim,), float64, of any lengths, neither parallel nor opposite.
     share: number from 0 (gives `first`) to 1 (gives `second`).
     """
     lengths = np.linalg.norm(first) * np.linalg.norm(second)
@@ -27,9 +27,10 @@ def slerp(first, second, share):
 '''
 
 EXPLANATION = """\
-In the plane of the two vectors, a vector at the angle `share * angle` from `first` is a mixture of
-both; the two sines are the weights that put it there. They add up to more than 1 between the ends,
-which is exactly what keeps the length of two equally long vectors.
+In the plane of two equally long vectors, the vector at the angle `share * angle` from `first` is a
+mixture of both; the two sines are the weights that put it there. They add up to more than 1 between
+the ends, which is exactly what keeps the length. For unequal lengths the same weights still lead
+from one to the other, but neither the angle nor the length goes evenly.
 
 The cosine of the angle is the product of the unit vectors: forgetting to divide by the lengths
 makes `arccos` answer nan. A straight line that is stretched to the right length afterwards passes
