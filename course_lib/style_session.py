@@ -119,14 +119,15 @@ class StyleSession:
         self.steps, self.rows, self.frames, self.log = 0, [], [], [(self.settings, 0)]
         self._every = 1  # steps between two frames
         self._forget()
-        self._touch()
+        self._touch(anew=True)
         self._keep_frame()
 
     def change(self, **changes):
         """Change settings by name; the picture goes on from where it is.
 
-        Where no step was taken yet, it begins anew with the settings. What lies outside of all
-        masks becomes the content again.
+        Where no step was taken yet, it begins anew with the settings, except for the optimisation
+        after one pass, which goes on from the picture of that pass. What lies outside of all masks
+        becomes the content again.
 
         Raises:
             ValueError: for a value that can't be; the settings stay as they were.
@@ -139,7 +140,8 @@ class StyleSession:
             self._make_objective()
         else:
             self._objective.weights = settings.weights
-        if self.steps == 0:
+        follows_pass = before.way == "one pass" and settings.way == "optimise"
+        if self.steps == 0 and len(self.log) == 1 and not follows_pass:
             return self.start_again()
         self._forget()
         if names & TOUCHING or settings.way == "one pass":
@@ -321,12 +323,12 @@ class StyleSession:
     def _note_terms(self):
         self.rows.append({"steps": self.steps, **self._found[0]})
 
-    def _touch(self):
+    def _touch(self, *, anew=False):
         """Let the picture be what size, content, mask and way make of it."""
         settings, content = self.settings, self.content
         if settings.way == "one pass":
             picture = self._pass()
-        elif self.steps:
+        elif not anew:
             picture = style.resized(self.picture, settings.size, settings.size)
         elif settings.start == "noise":
             shape = (settings.size, settings.size, 3)

@@ -570,3 +570,18 @@ def test_from_one_pass_the_optimisation_goes_on(encoder):
     assert session.steps == 4 and far(session.picture, flat) > 0.01
     other = executed(session, encoder, one_pass=Network())
     np.testing.assert_allclose(other.result, session.result, atol=1e-4)
+
+
+def test_the_optimisation_starts_from_a_pass_that_came_first(encoder):
+    """Also when weights are moved before the first step, and again from the code."""
+    session = begin(encoder, Network(), way="one pass")
+    flat = session.picture
+    session.change(way="optimise")
+    session.change(style_weight=5.0)
+    assert session.steps == 0
+    np.testing.assert_allclose(session.picture, flat, atol=1e-6)
+    session.run(2)
+    other = executed(session, encoder, one_pass=Network())
+    np.testing.assert_allclose(other.result, session.result, atol=1e-4)
+    session.start_again()  # now of the way that is set, from its own start
+    np.testing.assert_allclose(session.picture, session.content, atol=1e-6)

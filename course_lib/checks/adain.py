@@ -4,6 +4,8 @@ import numpy as np
 
 from course_lib.checks import engine
 
+TOLERANCE = 1e-4  # of the size of the numbers: an epsilon that nobody asked for may be there
+
 STUB = '''\
 def adain(content, style):
     """Return the content's features with mean and deviation of the style's, for each channel.
@@ -58,9 +60,11 @@ def check(attempt: engine.Attempt) -> None:
         right(content, style),
         question="For a content of shape (4, 3, 3) and a style of shape (2, 5, 3)",
         mistakes=_mistakes(content, style),
+        tolerance=TOLERANCE,
     )
     actual = engine.numbers(attempt(content, content), shape=content.shape)
-    engine.compare(actual, content, question="With the content as its own style")
+    question = "With the content as its own style"
+    engine.compare(actual, content, question=question, tolerance=TOLERANCE)
 
 
 def _mistakes(content, style):
@@ -121,6 +125,12 @@ EXERCISE = engine.Exercise(
     right_answers=(
         """\
 def adain(content, style):
+    deviation = np.sqrt(content.var((0, 1)) + 1e-5)
+    wanted = np.sqrt(style.var((0, 1)) + 1e-5)
+    return (content - content.mean((0, 1))) / deviation * wanted + style.mean((0, 1))
+""",
+        """\
+def adain(content, style):
     result = np.empty_like(content)
     for c in range(content.shape[-1]):
         one, other = content[..., c], style[..., c]
@@ -177,6 +187,14 @@ def adain(content, style):
 def adain(content, style):
     normalised = (content - content.mean((0, 1))) / content.std((0, 1), ddof=1)
     return normalised * style.std((0, 1), ddof=1) + style.mean((0, 1))
+""",
+            says="For a content of shape",
+        ),
+        engine.WrongAnswer(
+            source="""\
+def adain(content, style):
+    normalised = (content - content.mean((0, 1))) / (content.std((0, 1)) + 0.01)
+    return normalised * style.std((0, 1)) + style.mean((0, 1))
 """,
             says="For a content of shape",
         ),

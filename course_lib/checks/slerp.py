@@ -8,7 +8,8 @@ STUB = '''\
 def slerp(first, second, share):
     """Return the mixture of `first` and `second` with the two weights of the formula above.
 
-    first, second: NumPy arrays (latent_dim,), float64, of any lengths, neither parallel nor opposite.
+    first, second: NumPy arrays (latent_dim,), float64, of any two lengths, neither parallel nor
+        opposite.
     share: number from 0 (gives `first`) to 1 (gives `second`).
     """
     return ...
@@ -18,7 +19,8 @@ SOLUTION = '''\
 def slerp(first, second, share):
     """Return the mixture of `first` and `second` with the two weights of the formula above.
 
-    first, second: NumPy arrays (latent_dim,), float64, of any lengths, neither parallel nor opposite.
+    first, second: NumPy arrays (latent_dim,), float64, of any two lengths, neither parallel nor
+        opposite.
     share: number from 0 (gives `first`) to 1 (gives `second`).
     """
     lengths = np.linalg.norm(first) * np.linalg.norm(second)

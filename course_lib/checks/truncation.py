@@ -37,9 +37,9 @@ axis for the entries of the style, and NumPy does the rest.
 Scaling the style itself, `psi * styles`, pulls towards 0. For latents that is the mean; for styles
 it is a point like any other, which the generator never saw.
 
-With a cutoff only what the first layers decide is made more usual. Part D measures what that is: for
-these small avatars nearly everything. Where the late layers decide about colours, as they do in
-generators of large photographs, the colours stay as varied as they were.
+With a cutoff only what the first layers decide is made more usual. Part D measures what that is:
+for these small avatars nearly everything. Where the late layers decide about colours, as they do
+in generators of large photographs, the colours stay as varied as they were.
 
 Source: Karras et al. 2019, appendix B, https://arxiv.org/abs/1812.04948."""
 
