@@ -97,6 +97,14 @@ def test_the_first_cell_is_a_title(path):
 
 
 @NOTEBOOKS
+def test_the_first_code_cell_sets_the_machine_up_and_does_nothing_else(path):
+    """An import of TensorFlow before `setup` writes its log lines in red into the notebook."""
+    imports, setup = ast.parse(_code(path)[0]).body
+    assert ast.unparse(imports) == "from course_lib import runtime"
+    assert ast.unparse(setup).startswith("machine = runtime.setup(")
+
+
+@NOTEBOOKS
 def test_links_to_files_of_the_course_lead_somewhere(path):
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "markdown":
