@@ -149,6 +149,9 @@ class StyleSession:
         if self.log[-1][1] == 0 and not names & TOUCHING:
             del self.log[-1]  # a slider on its way
         self.log.append((settings, 0))
+        if self.steps == 0:  # the first frame is the picture before any step
+            self.frames = []
+            self._keep_frame()
 
     def add(self, kind, name, pixels):
         """Take a picture of the reader's own.

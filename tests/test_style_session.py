@@ -585,3 +585,14 @@ def test_the_optimisation_starts_from_a_pass_that_came_first(encoder):
     np.testing.assert_allclose(other.result, session.result, atol=1e-4)
     session.start_again()  # now of the way that is set, from its own start
     np.testing.assert_allclose(session.picture, session.content, atol=1e-6)
+
+
+def test_the_first_frame_is_the_picture_before_any_step(encoder):
+    """Also where the way was changed to and fro before the first step."""
+    session = begin(encoder, Network(), way="one pass")
+    session.change(way="optimise")
+    session.change(way="one pass")
+    session.change(first="blue")
+    [frame] = session.frames
+    assert frame.step == 0
+    np.testing.assert_array_equal(frame.pixels, images.to_uint8(session.result))
