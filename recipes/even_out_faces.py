@@ -27,7 +27,7 @@ from course_lib.networks import encoder, style_based
 
 HEADS = {name: len(values) for name, values in avatars.ATTRIBUTES.items()}
 MEASURES = ("kernel_distance", "total variation")
-KEPT = ("command", "seed", "commit", "minutes", "images_seen", *MEASURES, "note")
+KEPT = ("command", "seed", "commit", "minutes", "images_seen", *MEASURES, "note", "before")
 
 
 def trained_reader(settings):
