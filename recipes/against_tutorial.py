@@ -101,18 +101,20 @@ class Ours:
     """The style-based pair, grown when its share of the time has passed."""
 
     title = "ours"
-    SHARES = {16: 0.15, 32: 0.35, 64: 1.0}  # of the time, up to the end of each size
 
-    def __init__(self, size, pictures_of, seconds, seed):
+    def __init__(self, size, pictures_of, seconds, seed, *, half_life, first_share):
         self.precision = runtime.setup(seed=seed, precision="prefer_bfloat16").precision
         self.size, self.pictures_of, self.seconds, self.seed = size, pictures_of, seconds, seed
-        self.sizes = [known for known in self.SHARES if known <= size]
+        # Of the time, up to the end of each size.
+        self.shares = {16: first_share, 32: 0.35, 64: 1.0}
+        self.sizes = [known for known in self.shares if known <= size]
         self.batch_size, self.gan = BATCH_SIZE, None
+        self.ema_decay = 0.5 ** (BATCH_SIZE / half_life)
         self._grow()
 
     def _grow(self):
         size = self.sizes.pop(0)
-        self.ends = self.seconds * (self.SHARES[size] if self.sizes else 1.0)
+        self.ends = self.seconds * (self.shares[size] if self.sizes else 1.0)
         keras.config.set_dtype_policy(self.precision)
         built = arguments(size)
         gan = steps.Gan.create(
@@ -127,7 +129,7 @@ class Ours:
         gamma = 0.5 * (size / 32) ** 2
         config = steps.GanStepConfig(
             latent_dim=LATENT_DIM, loss="relativistic", r1_gamma=gamma, r2_gamma=gamma,
-            penalty_share=0.25, ema_decay=0.998,
+            penalty_share=0.25, ema_decay=self.ema_decay,
         )  # fmt: skip
         self.gan, self.step = gan, steps.make_gan_step(gan, config)
         pictures = self.pictures_of(size)
@@ -199,6 +201,10 @@ def main():
     parser.add_argument("--reports", type=int, default=20)
     parser.add_argument("--count", type=int, default=None, help="training pictures; 40,000 avatars")
     parser.add_argument("--samples", type=int, default=2_000)
+    parser.add_argument("--half-life", type=float, default=11_000, help="of our average, in images")
+    parser.add_argument(
+        "--first-share", type=float, default=0.15, help="of our time, at 16x16 pixels"
+    )
     parser.add_argument("--seed", type=int, default=0)
     settings = parser.parse_args()
     runtime.setup(seed=settings.seed)
@@ -221,7 +227,11 @@ def main():
 
     seconds = 60 * settings.minutes
     tutorial = Tutorial(settings.size, pictures_of(settings.size), seconds, settings.seed)
-    arms = [tutorial, Ours(settings.size, pictures_of, seconds, settings.seed)]
+    ours = Ours(
+        settings.size, pictures_of, seconds, settings.seed,
+        half_life=settings.half_life, first_share=settings.first_share,
+    )  # fmt: skip
+    arms = [tutorial, ours]
     curves = compare(arms, seconds, settings.turn, settings.reports, judge)
     results = json.loads(PATH.read_text()) if PATH.exists() else {}
     results[f"{without_path(settings.data)} at {settings.size}x{settings.size}"] = {
