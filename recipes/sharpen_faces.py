@@ -124,7 +124,8 @@ def make_steps(gan, view, config):
         values = judge_step(real_images)
         real = view(real_images, training=False)
         with tf.GradientTape() as tape:
-            logits = [gan.discriminator(x, training=True) for x in (real, draw(BATCH_SIZE))]
+            fake = draw(real_images.shape[0])
+            logits = [gan.discriminator(maps, training=True) for maps in (real, fake)]
             loss = mean_over_heads(generator_loss, *logits)
         steps.descend(tape, loss, gan.generator, gan.generator_optimizer)
         pairs = zip(gan.ema_generator.variables, gan.generator.variables, strict=True)
