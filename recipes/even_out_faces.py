@@ -30,9 +30,14 @@ MEASURES = ("kernel_distance", "total variation")
 KEPT = ("command", "seed", "commit", "minutes", "images_seen", *MEASURES, "note", "before")
 
 
+def untrained_reader():
+    """Return a network of its own that is to read every attribute."""
+    return encoder.encoder(features.IMAGE_SIZE, HEADS, widths=(24, 48, 96, 192))
+
+
 def trained_reader(settings):
-    """Return a network of its own that reads every attribute."""
-    reader = encoder.encoder(features.IMAGE_SIZE, HEADS, widths=(24, 48, 96, 192))
+    """Return one that has seen the avatars, frozen."""
+    reader = untrained_reader()
     train_avatar_encoder.train(reader, HEADS, count=settings.count, epochs=settings.epochs)
     reader.trainable = False
     return reader

@@ -6,7 +6,9 @@ little to say. Here the discriminator reads the picture and three maps of a froz
 already knows what a mouth is, and has one small head for each (a "projected" discriminator, Sauer
 et al. 2021, https://arxiv.org/abs/2111.01007; its random projections are left out, and in place of
 spectral normalisation there are R1 and R2, of each head's logit with respect to the map it reads).
-The heads learn alone at first, so that their early mistakes do no harm.
+The heads learn alone at first, so that their early mistakes do no harm. All pictures are moved by
+some pixels before they are judged: every map comes from convolutions with stride 2, which look at
+even and odd pixels in different ways, and the generator would draw a chequered pattern for them.
 
 The frozen network is trained here to read the avatars' attributes, as in even_out_faces.py, with
 another seed, and not kept; kernel distance and total variation are measured with the shipped
@@ -21,7 +23,7 @@ import time
 
 import keras
 import tensorflow as tf
-from even_out_faces import KEPT, trained_reader
+from even_out_faces import KEPT, trained_reader, untrained_reader
 from keras import layers
 from provenance import provenance
 from train_face_generator import (
@@ -34,12 +36,33 @@ from train_face_generator import (
     total_variations,
 )
 
-from course_lib import features, losses, metrics, plots, runtime, shipped, steps, train
+from course_lib import (
+    checkpoints,
+    diffaugment,
+    features,
+    losses,
+    metrics,
+    plots,
+    runtime,
+    shipped,
+    steps,
+    train,
+)
 from course_lib.datasets import catalog, images, pipeline
 from course_lib.networks import style_based
 
 SIZE, BATCH_SIZE, WIDTH = max(FILTERS), 32, 64
 SIDES = 32, 16, 8  # of the reader's maps that are judged, the last map of each side
+
+
+def reader_of(settings, path):
+    """Return the reader, trained at the first call and kept in case of an interruption."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoints.save_weights(trained_reader(settings), path)
+    reader = untrained_reader()
+    checkpoints.load_weights(reader, path)
+    return reader
 
 
 def view_of(reader):
@@ -93,9 +116,13 @@ def make_steps(gan, view, config):
     """Return the judge's update alone and that of both: real_images -> dict of scalars."""
     discriminator_loss, generator_loss = losses.FAMILIES[config.loss]
 
+    def see(pictures):
+        pictures = diffaugment.apply(config.augmentations, pictures, gan.seed)
+        return view(pictures, training=False)
+
     def draw(count):
         latents = keras.random.normal((count, LATENT_DIM), seed=gan.seed)
-        return view(gan.generator(latents, training=True), training=False)
+        return see(gan.generator(latents, training=True))
 
     def penalty(maps):
         """Squared gradient of each logit at the map it reads, summed: as `losses.r1_penalty`."""
@@ -111,7 +138,7 @@ def make_steps(gan, view, config):
         return tf.add_n([loss(*pair) for pair in pairs]) / len(real_logits)
 
     def judge_step(real_images):
-        real, fake = view(real_images, training=False), draw(real_images.shape[0])
+        real, fake = see(real_images), draw(real_images.shape[0])
         with tf.GradientTape() as tape:
             logits = [gan.discriminator(maps, training=True) for maps in (real, fake)]
             adversarial = mean_over_heads(discriminator_loss, *logits)
@@ -122,7 +149,7 @@ def make_steps(gan, view, config):
 
     def step(real_images):
         values = judge_step(real_images)
-        real = view(real_images, training=False)
+        real = see(real_images)
         with tf.GradientTape() as tape:
             fake = draw(real_images.shape[0])
             logits = [gan.discriminator(maps, training=True) for maps in (real, fake)]
@@ -164,8 +191,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images-seen", type=int, default=96_000)
     parser.add_argument("--alone", type=int, default=4_800, help="images that only the judge sees")
-    parser.add_argument("--gamma", type=float, default=0.02, help="of R1 and R2")
-    parser.add_argument("--learning-rate", type=float, default=5e-3)
+    parser.add_argument("--gamma", type=float, default=0.05, help="of R1 and R2")
+    parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--judge-rate", type=float, default=1e-2)
     parser.add_argument("--half-life", type=float, default=6_000, help="of the average, in images")
     parser.add_argument("--count", type=int, default=16_000, help="avatars that the reader sees")
@@ -176,16 +203,16 @@ def main():
     settings = parser.parse_args()
     runtime.setup(seed=settings.seed)
     started, before = time.perf_counter(), shipped.facts(NAME)
-    view = view_of(trained_reader(settings))
+    folder = runtime.results_dir() / "sharpen_faces"
+    view = view_of(reader_of(settings, folder / "reader.npz"))
     gan = build(view, settings)
     config = steps.GanStepConfig(
         latent_dim=LATENT_DIM, loss="relativistic", r1_gamma=settings.gamma,
         r2_gamma=settings.gamma, penalty_share=0.25,
-        ema_decay=0.5 ** (BATCH_SIZE / settings.half_life),
+        ema_decay=0.5 ** (BATCH_SIZE / settings.half_life), augmentations=("translation",),
     )  # fmt: skip
     faces = catalog.load("avatars", size=SIZE, count=settings.faces)
     batches = pipeline.batches(faces, BATCH_SIZE, seed=settings.seed)
-    folder = runtime.results_dir() / "sharpen_faces"
     report = report_function(gan, folder)
     judge_step, step = make_steps(gan, view, config)
     stages = {
