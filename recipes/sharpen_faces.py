@@ -11,7 +11,7 @@ some pixels before they are judged: every map comes from convolutions with strid
 even and odd pixels in different ways, and the generator would draw a chequered pattern for them.
 
 The frozen network is trained here to read the avatars' attributes, as in even_out_faces.py, with
-another seed, and not kept; kernel distance and total variation are measured with the shipped
+another seed, and not shipped; kernel distance and total variation are measured with the shipped
 encoder, which has no part in this. Run even_out_faces.py afterwards: sharper mouths change how
 often each occurs. Writes data/checkpoints/faces_64.npz with its provenance, the old one's among it;
 interrupted, it goes on from the last checkpoint.
