@@ -10,10 +10,12 @@ The tutorial's recipe: a dense layer, three transposed 5x5 convolutions with bat
 from a quarter of the size on, a discriminator of two 5x5 convolutions with dropout, cross-entropy,
 Adam with 1e-4, batches of 256, both networks updated from the same generated pictures
 (https://www.tensorflow.org/tutorials/generative/dcgan).
-Ours: the style-based pair of recipes/train_face_generator.py, grown up to the
-size. Few pictures are learned sooner, and an average over as many images as for avatars lags
-behind: the table on lfw_subset was made with --half-life 2000 --first-share 0.1 (with the defaults
-ours came to 0.34 after 10 minutes instead of 0.20). Writes data/results/08_against_tutorial.json, one entry for each data set and size.
+Ours: the style-based pair of recipes/train_face_generator.py, grown up to the size. Few pictures
+are learned sooner, and an average over as many images as for avatars lags behind: the table on
+lfw_subset was made with --half-life 2000 --first-share 0.1 (with the defaults ours came to 0.34
+after 10 minutes instead of 0.20).
+
+Writes data/results/08_against_tutorial.json, one entry for each data set and size.
 """
 
 import argparse
