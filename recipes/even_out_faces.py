@@ -79,6 +79,16 @@ def make_step(generator, reader, wanted, optimizer, batch_size):
     return tf.function(step, autograph=False)
 
 
+def ship(generator, distance, before, **facts):
+    """Write the generator in the place of the one before, whose facts go among its own."""
+    shipped.save(
+        generator, NAME, builder="style_based.generator", arguments=arguments(64), **facts,
+        kernel_distance=round(distance, 4), samples=SAMPLES,
+        before={name: before[name] for name in KEPT if name in before},
+    )  # fmt: skip
+    shipped.load.cache_clear()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=16_000, help="avatars that the reader sees")
@@ -105,13 +115,8 @@ def main():
     samples = steps.sample(generator, SAMPLES, latent_dim=LATENT_DIM, seed=1)
     held_out = catalog.load("avatars", size=64, count=SAMPLES, split="test").images
     distance = metrics.kernel_distance(*(features.extract(x) for x in (samples, held_out)))
-    shipped.save(
-        generator, NAME, builder="style_based.generator", arguments=arguments(64),
-        **provenance(seed=settings.seed, started=started), images_seen=before["images_seen"],
-        kernel_distance=round(distance, 4), samples=SAMPLES,
-        before={name: before[name] for name in KEPT if name in before},
-    )  # fmt: skip
-    shipped.load.cache_clear()
+    facts = provenance(seed=settings.seed, started=started)
+    ship(generator, distance, before, images_seen=before["images_seen"], **facts)
     measure()
 
 

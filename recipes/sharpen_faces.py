@@ -23,7 +23,7 @@ import time
 
 import keras
 import tensorflow as tf
-from even_out_faces import KEPT, trained_reader, untrained_reader
+from even_out_faces import ship, trained_reader, untrained_reader
 from keras import layers
 from provenance import provenance
 from train_face_generator import (
@@ -193,7 +193,7 @@ def main():
     runtime.setup(seed=settings.seed)
     started, before = time.perf_counter(), shipped.facts(NAME)
     folder = runtime.results_dir() / "sharpen_faces"
-    view = view_of(reader_of(settings, folder / "reader.npz"))
+    view = view_of(reader_of(settings, folder / f"reader_{settings.seed}.npz"))
     gan = build(view, settings)
     config = steps.GanStepConfig(
         latent_dim=LATENT_DIM, loss="relativistic", r1_gamma=settings.gamma,
@@ -214,14 +214,10 @@ def main():
             folder=folder / name, report_every=settings.report_every, on_report=on_report,
             progress=False,
         )  # fmt: skip
-    shipped.save(
-        gan.ema_generator, NAME, builder="style_based.generator", arguments=arguments(SIZE),
-        **provenance(seed=settings.seed, started=started),
-        images_seen=before["images_seen"] + settings.images_seen,
-        kernel_distance=round(report(settings.images_seen, {}), 4), samples=SAMPLES,
-        before={name: before[name] for name in KEPT if name in before},
-    )  # fmt: skip
-    shipped.load.cache_clear()
+    facts = provenance(seed=settings.seed, started=started)
+    images_seen = before["images_seen"] + settings.images_seen
+    distance = report(settings.images_seen, {})
+    ship(gan.ema_generator, distance, before, images_seen=images_seen, **facts)
     measure()
 
 
