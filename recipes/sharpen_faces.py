@@ -2,13 +2,13 @@
 
 After recipes/train_face_generator.py and recipes/even_out_faces.py what is least clear is the
 mouth: a few hundred of 4,096 pixels, about which a discriminator that learns from pixels alone has
-little to say. Here the discriminator reads the picture and three maps of a frozen network that
-already knows what a mouth is, and has one small head for each (a "projected" discriminator, Sauer
-et al. 2021, https://arxiv.org/abs/2111.01007; its random projections are left out, and in place of
-spectral normalisation there are R1 and R2, of each head's logit with respect to the map it reads).
-The heads learn alone at first, so that their early mistakes do no harm. All pictures are moved by
-a pixel, or not, before they are judged: every map comes from convolutions with stride 2, which look
-at even and odd pixels in different ways, and the generator would draw a chequered pattern for them.
+little to say. Here it is one of four: three more read a map each of a frozen network that already
+knows what a mouth is (a "projected" discriminator, Sauer et al. 2021,
+https://arxiv.org/abs/2111.01007; its random projections are left out, and in place of spectral
+normalisation there are R1 and R2, of each logit with respect to what is read). The four learn alone
+at first, so that their early mistakes do no harm. All pictures are moved by up to three pixels
+before they are judged: every map comes from convolutions with stride 2, which look at the pixels of
+a square of 2x2, of 4x4, in different ways, and the generator would draw stripes for them.
 
 The frozen network is trained here to read the avatars' attributes, as in even_out_faces.py, with
 another seed, and not shipped; kernel distance and total variation are measured with the shipped
@@ -42,6 +42,8 @@ from course_lib.networks import style_based
 
 SIZE, BATCH_SIZE, WIDTH = max(FILTERS), 32, 64
 SIDES = 32, 16, 8  # of the reader's maps that are judged, the last map of each side
+PENALTIES = 10, 1, 1, 1  # weights of R1 and R2 at the picture and at each map
+SHIFTS = 4  # 0 to 3 pixels, each way
 
 
 def reader_of(settings, path):
@@ -68,8 +70,10 @@ def view_of(reader):
 
 def judge(view):
     """Return a model, the outputs of `view` -> list of logits (batch, 1), one for each."""
-    maps = [keras.Input(output.shape[1:]) for output in view.outputs]
-    return keras.Model(maps, [_head(x) for x in maps], name="judge")
+    images, *maps = [keras.Input(output.shape[1:]) for output in view.outputs]
+    of_pixels = style_based.discriminator(images.shape[1:], filters=arguments(SIZE)["filters"])
+    logits = [of_pixels(images), *map(_head, maps)]
+    return keras.Model([images, *maps], logits, name="judge")
 
 
 def _head(x):
@@ -105,29 +109,33 @@ def make_steps(gan, view, config):
     """Return the judge's update alone and that of both: real_images -> dict of scalars."""
     discriminator_loss, generator_loss = losses.FAMILIES[config.loss]
 
-    def see(pictures):
-        shift = keras.random.randint((2,), 0, 2, seed=gan.seed)
+    def see(pictures, shift):
         return view(tf.roll(pictures, shift, axis=(1, 2)), training=False)
 
-    def draw(count):
+    def draw(count, shift):
         latents = keras.random.normal((count, LATENT_DIM), seed=gan.seed)
-        return see(gan.generator(latents, training=True))
+        return see(gan.generator(latents, training=True), shift)
+
+    def see_moved(real_images):
+        shift = keras.random.randint((2,), 0, SHIFTS, seed=gan.seed)
+        return see(real_images, shift), shift
 
     def penalty(maps):
-        """Squared gradient of each logit at the map it reads, summed: as `losses.r1_penalty`."""
+        """Weighted sum over the logits of `losses.r1_penalty`, each at the map that it reads."""
         maps = [x[: math.ceil(config.penalty_share * x.shape[0])] for x in maps]
         with tf.GradientTape() as tape:
             tape.watch(maps)
             logits = tf.add_n(gan.discriminator(maps, training=True))
-        squares = [tf.reduce_sum(tf.square(x)) for x in tape.gradient(logits, maps)]
+        pairs = zip(PENALTIES, tape.gradient(logits, maps), strict=True)
+        squares = [weight * tf.reduce_sum(tf.square(x)) for weight, x in pairs]
         return tf.add_n(squares) / maps[0].shape[0]
 
     def mean_over_heads(loss, real_logits, fake_logits):
         pairs = zip(real_logits, fake_logits, strict=True)
         return tf.add_n([loss(*pair) for pair in pairs]) / len(real_logits)
 
-    def judge_step(real_images):
-        real, fake = see(real_images), draw(real_images.shape[0])
+    def update_judge(real, shift):
+        fake = draw(real[0].shape[0], shift)
         with tf.GradientTape() as tape:
             logits = [gan.discriminator(maps, training=True) for maps in (real, fake)]
             adversarial = mean_over_heads(discriminator_loss, *logits)
@@ -136,11 +144,14 @@ def make_steps(gan, view, config):
         steps.descend(tape, loss, gan.discriminator, gan.discriminator_optimizer)
         return {"d_loss": adversarial, "r1": r1, "r2": r2}
 
+    def judge_step(real_images):
+        return update_judge(*see_moved(real_images))
+
     def step(real_images):
-        values = judge_step(real_images)
-        real = see(real_images)
+        real, shift = see_moved(real_images)
+        values = update_judge(real, shift)
         with tf.GradientTape() as tape:
-            fake = draw(real_images.shape[0])
+            fake = draw(real_images.shape[0], shift)
             logits = [gan.discriminator(maps, training=True) for maps in (real, fake)]
             loss = mean_over_heads(generator_loss, *logits)
         steps.descend(tape, loss, gan.generator, gan.generator_optimizer)
