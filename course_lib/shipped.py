@@ -42,6 +42,17 @@ def facts(name):
     return checkpoints.read_provenance(FOLDER / f"{name}.npz")
 
 
+def history(name):
+    """Return the facts of the runs that made a shipped network, oldest first; the last: `facts`.
+
+    Raises: as `facts`.
+    """
+    runs = [facts(name)]
+    while "before" in runs[0]:
+        runs.insert(0, runs[0]["before"])
+    return runs
+
+
 @functools.cache
 def load(name, *, dtype="float32"):
     """Return a shipped network, built once per process and dtype, verified and frozen.

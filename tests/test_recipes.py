@@ -49,16 +49,19 @@ def test_sharpening_trains_heads_and_generator_and_leaves_the_reader_alone(sharp
             if any(not np.array_equal(*pair) for pair in zip(before[name], now[name], strict=True))
         }
 
-    # Each head reads one map alone, so the penalties of the heads add up. The pictures are moved by
-    # a pixel, or not, to the right and down.
+    # Each logit comes from one map alone, so the penalties add up, that of the picture ten times.
+    # The pictures are moved by 0 to 3 pixels to the right and down.
+    critics = [
+        keras.Model(maps, logits)
+        for maps, logits in zip(gan.discriminator.inputs, gan.discriminator.outputs, strict=True)
+    ]
+
     def penalty(shift):
         maps = view(tf.roll(real_images, shift, axis=(1, 2)))
-        return sum(
-            float(losses.r1_penalty(keras.Model(gan.discriminator.inputs[i], logits), maps[i]))
-            for i, logits in enumerate(gan.discriminator.outputs)
-        )
+        penalties = [losses.r1_penalty(*pair) for pair in zip(critics, maps, strict=True)]
+        return float(10 * penalties[0] + sum(penalties[1:]))
 
-    expected = np.array([penalty(shift) for shift in ((0, 0), (0, 1), (1, 0), (1, 1))])
+    expected = np.array([penalty(shift) for shift in np.ndindex(4, 4)])
     before = weights()
     assert np.abs(float(judge_step(real_images)["r1"]) / expected - 1).min() < 1e-4
     assert np.abs(expected[1:] / expected[0] - 1).min() > 1e-3  # so they can be told apart

@@ -82,8 +82,12 @@ def test_a_network_that_is_saved_loads_equal_to_half_precision(tmp_path, monkeyp
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     arguments = {"latent_dim": 4, "image_shape": [8, 8, 3], "base_filters": 2}
     model = shipped.BUILDERS["dcgan.generator"](**arguments)
-    shipped.save(model, "mine", builder="dcgan.generator", arguments=arguments, seed=3)
+    before = {"seed": 2, "before": {"seed": 1}}
+    shipped.save(
+        model, "mine", builder="dcgan.generator", arguments=arguments, seed=3, before=before
+    )
     assert shipped.names() == ("mine",) and shipped.facts("mine")["seed"] == 3
+    assert [run["seed"] for run in shipped.history("mine")] == [1, 2, 3]
     copy = shipped.load("mine")
     for ours, theirs in zip(model.get_weights(), copy.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
