@@ -6,9 +6,10 @@ little to say. Here it is one of four: three more read a map each of a frozen ne
 knows what a mouth is (a "projected" discriminator, Sauer et al. 2021,
 https://arxiv.org/abs/2111.01007; its random projections are left out, and in place of spectral
 normalisation there are R1 and R2, of each logit with respect to what is read). The four learn alone
-at first, so that their early mistakes do no harm. All pictures are moved by up to three pixels
-before they are judged: every map comes from convolutions with stride 2, which look at the pixels of
-a square of 2x2, of 4x4, in different ways, and the generator would draw stripes for them.
+at first, so that their early mistakes do no harm; R1 and R2 count ten times as much at the picture.
+All pictures are moved by up to three pixels before they are judged: every map comes from
+convolutions with stride 2, which look at the pixels of a square of 2x2, 4x4 or 8x8 in different
+ways, and the generator would draw stripes for them. Three pixels even out the first two.
 
 The frozen network is trained here to read the avatars' attributes, as in even_out_faces.py, with
 another seed, and not shipped; kernel distance and total variation are measured with the shipped
@@ -19,7 +20,7 @@ interrupted, it goes on from the last checkpoint.
 The shipped file has been through this twice. The first time (the commit is in its provenance) a
 small network with strides read the picture in place of the discriminator of pixels, and pictures
 were moved by a pixel at most: mouths got clearer, but stripes with a period of 4 pixels appeared on
-the backgrounds. The second run brought their power down to a third.
+the backgrounds. The second run made them fainter.
 """
 
 import argparse

@@ -19,7 +19,9 @@ def sharpen_faces(monkeypatch):
     return sharpen_faces
 
 
-def test_sharpening_trains_heads_and_generator_and_leaves_the_reader_alone(sharpen_faces):
+def test_sharpening_trains_heads_and_generator_and_leaves_the_reader_alone(
+    sharpen_faces, monkeypatch
+):
     reader = encoder.encoder(64, {"mouth": 5}, widths=(2, 3, 4, 5))
     view = sharpen_faces.view_of(reader)
     real_images = tf.random.uniform((4, 64, 64, 3), -1, 1, seed=1)
@@ -61,13 +63,23 @@ def test_sharpening_trains_heads_and_generator_and_leaves_the_reader_alone(sharp
         penalties = [losses.r1_penalty(*pair) for pair in zip(critics, maps, strict=True)]
         return float(10 * penalties[0] + sum(penalties[1:]))
 
+    assert sharpen_faces.SHIFTS == 4
     expected = np.array([penalty(shift) for shift in np.ndindex(4, 4)])
     before = weights()
     assert np.abs(float(judge_step(real_images)["r1"]) / expected - 1).min() < 1e-4
     assert np.abs(expected[1:] / expected[0] - 1).min() > 1e-3  # so they can be told apart
     assert changed(before) == {"judge"}
     before, average = weights(), gan.ema_generator.get_weights()
-    values = step(real_images)
+    roll, shifts = tf.roll, []
+
+    def recorded_roll(pictures, shift, axis):
+        shifts.append(shift)
+        return roll(pictures, shift, axis=axis)
+
+    monkeypatch.setattr(tf, "roll", recorded_roll)
+    values = step(real_images)  # real pictures, those drawn for the judge and for the generator
+    shifts = [shift for shift in shifts if tf.is_tensor(shift)]  # style mixing rolls as well, by 1
+    assert len(shifts) == 3 and len({id(shift) for shift in shifts}) == 1  # all moved alike
     assert changed(before) == {"judge", "generator"}
     assert all(np.isfinite(float(value)) for value in values.values())
     moved = zip(average, gan.ema_generator.get_weights(), gan.generator.get_weights(), strict=True)
