@@ -57,7 +57,7 @@ START_UP_NOISE = re.compile(
     r"|computation placer already registered)"
 )
 ESCAPE_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-SOMEONES_FOLDER = re.compile(r"/home/\w|/Users/\w|/root/|\b[A-Z]:\\\\?Users|site-packages[/\\]")
+SOMEONES_FOLDER = re.compile(r"/(?:home/\w|Users/\w|root/)|\b[A-Z]:\\\\?Users|site-packages[/\\]")
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 

@@ -196,7 +196,7 @@ def make_gan_step(gan, config, *, penalty_schedule=None):
             metrics = _update_discriminator(gan, config, chunk, fake_images, penalty_schedule)
         drawn = (tape, fake_images) if config.reuse_fakes else None
         metrics |= _update_generator(gan, config, chunk, drawn)
-        _update_average(gan, config)
+        update_average(gan, config)
         return metrics
 
     return tf.function(step, autograph=False)  # no Python branch depends on a tensor
@@ -225,7 +225,7 @@ def make_half_steps(gan, config, *, penalty_schedule=None):
     def generator_step(real_images):
         _check_real_images(gan, one_update, real_images)
         metrics = _update_generator(gan, config, real_images)
-        _update_average(gan, config)
+        update_average(gan, config)
         return metrics
 
     return tuple(
@@ -410,7 +410,11 @@ def descend(tape, loss, model, optimizer):
         optimizer.apply(gradients, weights)
 
 
-def _update_average(gan, config):
+def update_average(gan, config):
+    """Move the averaged generator's trainable weights by a share of 1 - `config.ema_decay`.
+
+    All else (batch-norm statistics, seed states) is copied from the generator.
+    """
     pairs = zip(gan.ema_generator.variables, gan.generator.variables, strict=True)
     for average, value in pairs:
         if value.trainable:

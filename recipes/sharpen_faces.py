@@ -161,10 +161,7 @@ def make_steps(gan, view, config):
             logits = [gan.discriminator(maps, training=True) for maps in (real, fake)]
             loss = mean_over_heads(generator_loss, *logits)
         steps.descend(tape, loss, gan.generator, gan.generator_optimizer)
-        pairs = zip(gan.ema_generator.variables, gan.generator.variables, strict=True)
-        for average, value in pairs:
-            if value.trainable:
-                average.assign(value + config.ema_decay * (average - value))
+        steps.update_average(gan, config)
         return values | {"g_loss": loss}
 
     return tuple(tf.function(update, autograph=False) for update in (judge_step, step))

@@ -58,16 +58,12 @@ def test_sharpening_trains_heads_and_generator_and_leaves_the_reader_alone(
         for maps, logits in zip(gan.discriminator.inputs, gan.discriminator.outputs, strict=True)
     ]
 
-    def penalty(shift):
-        maps = view(tf.roll(real_images, shift, axis=(1, 2)))
-        penalties = [losses.r1_penalty(*pair) for pair in zip(critics, maps, strict=True)]
-        return float(10 * penalties[0] + sum(penalties[1:]))
-
-    assert sharpen_faces.SHIFTS == 4
-    expected = np.array([penalty(shift) for shift in np.ndindex(4, 4)])
+    shift = keras.random.randint((2,), 0, 4, seed=keras.random.SeedGenerator(0))  # as the step's
+    maps = view(tf.roll(real_images, shift, axis=(1, 2)))
+    penalties = [losses.r1_penalty(*pair) for pair in zip(critics, maps, strict=True)]
+    expected = float(10 * penalties[0] + sum(penalties[1:]))
     before = weights()
-    assert np.abs(float(judge_step(real_images)["r1"]) / expected - 1).min() < 1e-4
-    assert np.abs(expected[1:] / expected[0] - 1).min() > 1e-3  # so they can be told apart
+    assert float(judge_step(real_images)["r1"]) == pytest.approx(expected, rel=1e-4)
     assert changed(before) == {"judge"}
     before, average = weights(), gan.ema_generator.get_weights()
     roll, shifts = tf.roll, []
