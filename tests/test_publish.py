@@ -356,6 +356,12 @@ def test_a_path_in_the_source_is_found(published):
     assert "shows a path" in publish._output_problems(notebook)[0]
 
 
+@pytest.mark.parametrize("parts", [("home", "ada"), ("Users", "ada"), ("root", "ada")])
+def test_folders_of_people_on_other_machines_are_found(parts):
+    assert publish.SOMEONES_FOLDER.search("in " + "/".join(["", *parts]))
+    assert not publish.SOMEONES_FOLDER.search("in " + "/".join(["", f"{parts[0]}s", "ada"]))
+
+
 def test_what_only_looks_like_a_path_of_this_machine_is_allowed():
     assert publish._private_path(f"{runtime.ROOT}-other and /homework") is None
     assert publish._private_path(f"in {runtime.ROOT}/data") == str(runtime.ROOT)
