@@ -52,9 +52,12 @@ print(json.dumps({
 def start(script, *arguments, options=(), start_new_session=False, **environment):
     """Start the launcher as a user does."""
     command = [sys.executable, "-m", "course_lib.launch", *options, str(script)]
+    # Workers share one pipe. Unbuffered, a print is a write for each part of its line, and what
+    # another worker prints may come between them; buffered, it is one write of the whole line.
+    ours = {"PYTHONPATH": str(runtime.ROOT), "PYTHONUNBUFFERED": ""}
     return subprocess.Popen(
         [*command, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(runtime.ROOT)} | environment,
+        env=os.environ | ours | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
